@@ -24,6 +24,7 @@ from benchmarks import (
     startup,
     throughput,
     triggers,
+    victims,
 )
 from benchmarks.drafts import measure as first_drafts
 from benchmarks.harness.machine_lock import BenchmarkRunningError, lock_path, machine_lock
@@ -43,6 +44,7 @@ PARTS: Mapping[str, Part] = {
     "schedules": schedules.rows,
     "idle-schedules": idle_schedules.rows,
     "drafts": first_drafts.rows,
+    "victims": victims.rows,
 }
 
 

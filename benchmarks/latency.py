@@ -30,6 +30,7 @@ SCHEDULED_SECONDS = 10
 POLL_SECONDS = 0.05
 PIPELINE = {"version": 1, "steps": [{"id": "s", "uses": "orchestrator.set", "with": {"city": "Cluj"}}]}
 URGENT = {"priority": 1, "overlap": {"policy": "ALLOW"}}
+ROOM = "INSERT INTO project_quota VALUES ('default', 'live_runs', 1000000, 1000000)"  # more than the backlog
 STARTS = "SELECT run, min(start_time) AS start_time FROM step_run WHERE run = ANY($1::uuid[]) GROUP BY run"
 SCHEDULED = """
 SELECT extract(epoch FROM min(s.start_time) - r.scheduled_time) * 1000 AS milliseconds
@@ -50,6 +51,7 @@ async def rows(folder: Path) -> AsyncGenerator[Row, None]:
         description = system.describe()
         connection = await asyncpg.connect(description["database_url"])
         try:
+            await connection.execute(ROOM)
             async with Client(description["grpc"], description["token"]) as client:
                 bench = Bench(client, connection)
                 await bench.requested("latency-warm-up")

@@ -13,8 +13,8 @@ def main() -> None:
 
     async def compose(process: Process) -> None:
         gateway = await open_gateway(process, settings)
-        process.ports["grpc"] = port = await gateway.server.start(settings.gateway_listen)
-        rest = serve_rest(gateway.health, settings.gateway_listen, port, settings.rest_listen)
+        process.ports["grpc"] = await gateway.server.start(settings.gateway_listen)
+        rest = serve_rest(gateway, settings.rest_listen)
         process.ports["rest"] = await process.stack.enter_async_context(rest)
         process.stack.push_async_callback(gateway.stop, settings.grace_seconds)
 

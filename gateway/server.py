@@ -1,10 +1,12 @@
 """Composes one gateway: the public gRPC server with its services and background loops."""
 
 import asyncio
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any
 
+from gateway.admission.abandoned_calls import AbandonedCalls
+from gateway.admission.door import Door
 from gateway.agents.issue import TokenLifetimes
 from gateway.agents.service import Agents
 from gateway.api.calls import count_rejections, registration
@@ -14,6 +16,9 @@ from gateway.approvals.answer_validation import AnswerValidator
 from gateway.approvals.service import Approvals
 from gateway.audit.service import Audit
 from gateway.authentication.authenticator import Authenticator, method_scopes
+from gateway.authentication.caller import CALLER
+from gateway.authentication.client_address import ForwardedRequest, Metadata
+from gateway.authentication.origin import ORIGIN, Origin
 from gateway.authentication.token_uses import TokenUses
 from gateway.clients import EngineClient, SchedulerClient
 from gateway.definitions.references import with_pipeline_rights
@@ -41,8 +46,11 @@ from gateway.tasks.service import Tasks
 from gateway.tasks.simulate import TaskSimulation
 from gateway.tools.call import ToolCall
 from gateway.tools.service import Tools
+from ordinaut.errors import OrdinautError
 from ordinaut.limits import MAX_MESSAGE_BYTES
-from ordinaut.rpc.server import Server
+from ordinaut.rpc.interceptor import Checks
+from ordinaut.rpc.requests import admit_all
+from ordinaut.rpc.server import Limits, Server
 from ordinaut.rpc.service_process import Process
 from ordinaut.store import identity
 from ordinaut.store.database import Database
@@ -52,13 +60,39 @@ from ordinaut.store.migrate import check_schema
 
 @dataclass(frozen=True, slots=True)
 class Gateway:
-    """A gateway that is ready to listen."""
+    """A gateway that is ready to listen.
+
+    `rest_server` serves the calls of the REST server of this process, without limits of connections.
+    """
 
     server: Server
+    rest_server: Server
     health: Health
     run_watch: RunWatch
     event_watch: EventWatch
+    authenticator: Authenticator
+    door: Door
     denials: Denials
+    yaml_max_bytes: int
+
+    async def authenticate(self, path: str, metadata: Metadata) -> None:
+        """Identifies the caller of a REST request by its metadata, so that `admit` counts it for its project.
+
+        Raises:
+            UnauthenticatedError: the token is missing or invalid.
+            ResourceExhaustedError: LIMIT_REACHED: too many invalid tokens from the address.
+        """
+        request = ForwardedRequest(metadata)
+        ORIGIN.set(Origin(path, request))
+        try:
+            CALLER.set(await self.authenticator.identify(request))
+        except OrdinautError as refusal:
+            self.denials.note(refusal, None)
+            raise
+
+    async def admit(self, size: int) -> None:
+        """Delays or refuses a large body, as Door.admit."""
+        await self.door.admit(size)
 
     async def stop(self, grace_seconds: float) -> None:
         """Accepts no new calls, ends the streams, and waits at most `grace_seconds` for the other calls."""
@@ -85,8 +119,8 @@ async def open_gateway(process: Process, settings: GatewaySettings) -> Gateway:
     engines = EngineClient(settings.engines, settings.internal_token)
     process.stack.push_async_callback(engines.close)
     hints = Hints(database)
-    uses, denials = TokenUses(database), Denials(database)
-    authenticator = Authenticator(database, method_scopes(DESCRIPTORS), uses)
+    uses, denials, door = TokenUses(database), Denials(database), Door(database)
+    authenticator = Authenticator(database, method_scopes(DESCRIPTORS), uses, door.enter)
     health = Health(database, scheduler, engines)
     run_watch, event_watch = RunWatch(database, hints), EventWatch(database, hints)
     process.stack.push_async_callback(denials.stop)
@@ -100,16 +134,25 @@ async def open_gateway(process: Process, settings: GatewaySettings) -> Gateway:
     for name, loop in loops.items():
         process.watch(asyncio.create_task(loop.serve(), name=name))
     servicers = _servicers(
-        settings, database, hints, page_tokens, scheduler, engines, authenticator, health, run_watch, event_watch
+        settings, database, hints, page_tokens, scheduler, engines, authenticator, health, run_watch, event_watch, door
     )
-    registrations = [registration(servicers[name], service, add) for name, (service, add) in PUBLIC.items()]
-    server = Server(
-        registrations,
-        count_rejections(authenticator.guard),
-        max_message_bytes=MAX_MESSAGE_BYTES,
-        explain=denials.watching(with_pipeline_rights),
+    registrations = [
+        registration(servicers[name], service, add, door.stream, door.heavy) for name, (service, add) in PUBLIC.items()
+    ]
+    explain = denials.watching(with_pipeline_rights)
+    checks = Checks(count_rejections(authenticator.guard), explain, door.admit, AbandonedCalls().note)
+    return Gateway(
+        Server(registrations, checks, max_message_bytes=MAX_MESSAGE_BYTES, limits=Limits()),
+        # The REST server has admitted its large requests before it converted them.
+        Server(registrations, replace(checks, admit=admit_all), max_message_bytes=MAX_MESSAGE_BYTES),
+        health,
+        run_watch,
+        event_watch,
+        authenticator,
+        door,
+        denials,
+        settings.yaml_max_bytes,
     )
-    return Gateway(server, health, run_watch, event_watch, denials)
 
 
 def _lifetimes(settings: GatewaySettings) -> TokenLifetimes:
@@ -127,22 +170,25 @@ def _servicers(
     health: Health,
     run_watch: RunWatch,
     event_watch: EventWatch,
+    door: Door,
 ) -> dict[str, Any]:
     validator = TaskValidator(database, scheduler, engines)
-    manual_run = ManualRun(database, hints, engines, settings.live_runs_max)
-    inline_run = InlineRun(database, hints, validator, settings.live_runs_max)
+    manual_run = ManualRun(database, hints, engines, door, settings.live_runs_max)
+    inline_run = InlineRun(database, hints, validator, door, settings.live_runs_max)
     simulation, replay = RunSimulation(database, validator, engines), RunReplay(database, validator, engines)
     return {
-        "AgentService": Agents(database, page_tokens, _lifetimes(settings)),
+        "AgentService": Agents(database, page_tokens, _lifetimes(settings), door.quotas),
         "ApprovalService": Approvals(
             database, page_tokens, ApprovalAnswer(database, hints, AnswerValidator(database, engines))
         ),
         "AuditService": Audit(database, page_tokens),
-        "EventService": Events(database, hints, page_tokens, event_watch, authenticator),
+        "EventService": Events(database, hints, page_tokens, event_watch, authenticator, door),
         "ProjectService": Projects(database, page_tokens),
-        "RunService": Runs(database, hints, page_tokens, inline_run, simulation, replay, run_watch, authenticator),
-        "StateService": State(database, page_tokens),
-        "SystemService": System(database, health),
+        "RunService": Runs(
+            database, hints, page_tokens, inline_run, simulation, replay, run_watch, authenticator, door
+        ),
+        "StateService": State(database, page_tokens, door),
+        "SystemService": System(database, health, door),
         "TaskService": Tasks(
             database,
             hints,
@@ -154,6 +200,9 @@ def _servicers(
             manual_run,
             OccurrenceSkip(database, scheduler),
             BackfillCreate(database, hints, scheduler, engines),
+            door,
         ),
-        "ToolService": Tools(database, page_tokens, engines, ToolCall(database, inline_run, run_watch, authenticator)),
+        "ToolService": Tools(
+            database, page_tokens, engines, ToolCall(database, inline_run, run_watch, authenticator), door.quotas
+        ),
     }

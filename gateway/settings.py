@@ -2,7 +2,15 @@
 
 from pydantic import Field
 
-from ordinaut.limits import ENGINE_PORT, GRPC_PORT, MAX_LIVE_RUNS, METRICS_PORTS, REST_PORT, SCHEDULER_PORT
+from ordinaut.limits import (
+    ENGINE_PORT,
+    GRPC_PORT,
+    MAX_DOCUMENT_BYTES,
+    MAX_LIVE_RUNS,
+    METRICS_PORTS,
+    REST_PORT,
+    SCHEDULER_PORT,
+)
 from ordinaut.settings import Listen, StoreSettings
 
 
@@ -21,6 +29,10 @@ class GatewaySettings(StoreSettings):
 
     token_default_days: int = Field(90, ge=1, le=3650, description="lifetime of a token that is made without an expiry")
     token_longest_days: int = Field(365, ge=1, le=3650, description="longest lifetime of a token")
+
+    yaml_max_bytes: int = Field(
+        64 * 1024, ge=1024, le=MAX_DOCUMENT_BYTES, description="largest YAML body of a REST request, decompressed"
+    )
 
     @property
     def engines(self) -> list[str]:

@@ -3,6 +3,7 @@
 
 from google.protobuf.empty_pb2 import Empty
 
+from gateway.admission.door import Door
 from gateway.api.idempotency import Mutation
 from gateway.api.json_values import fill_value, parse, timestamp, to_json
 from gateway.api.pagination import PageTokens, page_size, read_page
@@ -29,12 +30,14 @@ from ordinaut.v1.state_service_pb2_grpc import StateServiceServicer
 
 READ = "state:read"
 WRITE = "state:write"
+WRITES = "state_writes_per_second"
 
 
 class State(StateServiceServicer):
     """Implements StateService."""
 
-    def __init__(self, database: Database, page_tokens: PageTokens) -> None:
+    def __init__(self, database: Database, page_tokens: PageTokens, door: Door) -> None:
+        self._door = door
         self._database = database
         self._page_tokens = page_tokens
 
@@ -56,6 +59,8 @@ class State(StateServiceServicer):
         if (response := await mutation.stored_response()) is not None:
             return response
         value = _checked_value(request)
+        await self._door.take(WRITES, caller)
+        await self._door.usage.require_bytes("state_bytes", caller.project, len(value))
         expected = request.revision if request.HasField("revision") else None
 
         async def work(connection: Connection) -> StateEntry:
@@ -75,6 +80,7 @@ class State(StateServiceServicer):
         mutation = Mutation(self._database, request, Empty)
         if (response := await mutation.stored_response()) is not None:
             return response
+        await self._door.take(WRITES, caller)
         expected = request.revision if request.HasField("revision") else None
 
         async def work(connection: Connection) -> Empty:

@@ -3,6 +3,8 @@
 
 from importlib.metadata import version
 
+from gateway.admission.door import Door
+from gateway.admission.report import quota_usage
 from gateway.api.json_values import duration, timestamp
 from gateway.authentication.caller import current_caller
 from gateway.health import Health
@@ -28,7 +30,8 @@ STATES = ("READY", "LEASED", "DELAYED", "BLOCKED", "WAITING")
 class System(SystemServiceServicer):
     """Implements SystemService."""
 
-    def __init__(self, database: Database, health: Health) -> None:
+    def __init__(self, database: Database, health: Health, door: Door) -> None:
+        self._door = door
         self._database = database
         self._health = health
         self._version = version("ordinaut")
@@ -54,6 +57,7 @@ class System(SystemServiceServicer):
             workers=status.workers,
             late_tasks=map(_to_late_task, late),
         )
+        response.quotas.extend(await quota_usage(self._door, self._database, caller))
         ready = depths.get("READY")
         if ready is not None and ready.oldest is not None:
             response.oldest_ready_age.CopyFrom(duration(ready.oldest))

@@ -6,7 +6,14 @@ or delete itself.
 
 from google.protobuf.empty_pb2 import Empty
 
-from gateway.agents.conversion import agent_etag, require_authority, require_scopes, to_agent
+from gateway.agents.conversion import (
+    DEFAULT_MIN_PRIORITY,
+    agent_etag,
+    require_authority,
+    require_min_priority,
+    require_scopes,
+    to_agent,
+)
 from gateway.agents.trigger_rights import deny_triggers
 from gateway.api.errors import etag_mismatch
 from gateway.api.field_masks import apply, masked_paths, refuse_output_fields
@@ -44,6 +51,7 @@ class AgentChanges:
         paths = masked_paths(problems, request.agent, request.update_mask)
         problems.text("agent.display_name", request.agent.display_name, DISPLAY_NAME_MAX)
         problems.scopes("agent.scopes", request.agent.scopes)
+        problems.between("agent.min_priority", request.agent.min_priority, 0, 9)
 
         async def work(connection: Connection) -> Agent:
             stored = await _locked(connection, caller, name, request.agent.etag)
@@ -54,6 +62,9 @@ class AgentChanges:
             problems.check()
             changed = apply(current, request.agent, paths)
             require_scopes(caller, changed.scopes)
+            min_priority = changed.min_priority or DEFAULT_MIN_PRIORITY
+            if min_priority < stored.min_priority:
+                require_min_priority(caller, min_priority)
             if name == caller.agent and not _has_all_scopes(changed, stored):
                 raise _not_on_itself("reduce its own scopes")
             record = await identity.update_agent(
@@ -62,6 +73,7 @@ class AgentChanges:
                 name=name,
                 display_name=changed.display_name,
                 scopes=changed.scopes,
+                min_priority=min_priority,
             )
             await deny_triggers(connection, project=caller.project, owner=f"agents/{name}", scopes=changed.scopes)
             return to_agent(record)

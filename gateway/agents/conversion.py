@@ -6,13 +6,15 @@ from collections.abc import Sequence
 import orjson
 
 from gateway.api.json_values import timestamp
-from gateway.authentication.caller import Caller, missing_scope, missing_scopes
+from gateway.authentication.caller import Caller, missing_scope, missing_scopes, priority_not_allowed
 from ordinaut.errors import NotFoundError
 from ordinaut.names import covers
 from ordinaut.store import identity
 from ordinaut.store.identity import AgentRecord, TokenRecord
 from ordinaut.store.sql import Connection
 from ordinaut.v1.agent_pb2 import Agent, AgentToken
+
+DEFAULT_MIN_PRIORITY = 3
 
 
 def to_agent(record: AgentRecord) -> Agent:
@@ -24,12 +26,13 @@ def to_agent(record: AgentRecord) -> Agent:
         scopes=record.scopes,
         create_time=timestamp(record.create_time),
         etag=agent_etag(record),
+        min_priority=record.min_priority,
     )
 
 
 def agent_etag(record: AgentRecord) -> str:
     """Returns a hash of the fields that callers can change."""
-    content = orjson.dumps([record.display_name, record.scopes])
+    content = orjson.dumps([record.display_name, record.scopes, record.min_priority])
     return f'"{hashlib.sha256(content).hexdigest()[:16]}"'
 
 
@@ -75,6 +78,16 @@ async def require_authority(connection: Connection, caller: Caller, name: str) -
         connection, project=caller.project, name=name, creator=caller.agent_uid
     ):
         raise missing_scope("admin")
+
+
+def require_min_priority(caller: Caller, min_priority: int) -> None:
+    """Requires that the caller may use the priority that it grants.
+
+    Raises:
+        PermissionDeniedError: PRIORITY_NOT_ALLOWED.
+    """
+    if min_priority < caller.min_priority:
+        raise priority_not_allowed(caller.name, min_priority, caller.min_priority)
 
 
 def require_scopes(caller: Caller, scopes: Sequence[str]) -> None:

@@ -3,8 +3,17 @@
 
 from google.protobuf.empty_pb2 import Empty
 
+from gateway.admission.quotas import Quotas
 from gateway.agents.changes import AgentChanges
-from gateway.agents.conversion import existing_agent, require_authority, require_scopes, to_agent, to_token
+from gateway.agents.conversion import (
+    DEFAULT_MIN_PRIORITY,
+    existing_agent,
+    require_authority,
+    require_min_priority,
+    require_scopes,
+    to_agent,
+    to_token,
+)
 from gateway.agents.issue import TokenLifetimes, issue
 from gateway.agents.rotate import overlap_of, rotate
 from gateway.api.errors import already_exists
@@ -50,7 +59,8 @@ WRITE = "agents:write"
 class Agents(AgentServiceServicer):
     """Implements AgentService."""
 
-    def __init__(self, database: Database, page_tokens: PageTokens, lifetimes: TokenLifetimes) -> None:
+    def __init__(self, database: Database, page_tokens: PageTokens, lifetimes: TokenLifetimes, quotas: Quotas) -> None:
+        self._quotas = quotas
         self._database = database
         self._lifetimes = lifetimes
         self._page_tokens = page_tokens
@@ -65,8 +75,10 @@ class Agents(AgentServiceServicer):
         _check_agent(request)
         caller.require(WRITE, request.agent_id)
         require_scopes(caller, agent.scopes)
+        require_min_priority(caller, agent.min_priority or DEFAULT_MIN_PRIORITY)
 
         async def work(connection: Connection) -> Agent:
+            await self._quotas.require_room(connection, "agents", project=caller.project, agent=caller.agent)
             if await identity.is_reserved(connection, project=caller.project, name=request.agent_id):
                 raise _reserved(f"agents/{request.agent_id}")
             record = await identity.create_agent(
@@ -76,6 +88,7 @@ class Agents(AgentServiceServicer):
                 display_name=agent.display_name,
                 scopes=agent.scopes,
                 creator=caller.agent_uid,
+                min_priority=agent.min_priority or DEFAULT_MIN_PRIORITY,
             )
             if record is None:
                 raise already_exists(f"agents/{request.agent_id}")
@@ -149,6 +162,7 @@ class Agents(AgentServiceServicer):
         async def work(connection: Connection) -> AgentToken:
             agent = await existing_agent(connection, caller, name)
             await require_authority(connection, caller, name)
+            await self._quotas.require_room(connection, "tokens", project=caller.project, agent=name)
             return await issue(connection, caller, agent, request, self._lifetimes)
 
         return await mutation.execute(work)
@@ -218,6 +232,7 @@ def _check_agent(request: CreateAgentRequest) -> None:
     problems.not_writable("agent", request.agent)
     problems.text("agent.display_name", request.agent.display_name, DISPLAY_NAME_MAX)
     problems.scopes("agent.scopes", request.agent.scopes)
+    problems.between("agent.min_priority", request.agent.min_priority, 0, 9)
     problems.check()
 
 

@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import aclosing
+from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager, nullcontext
 from dataclasses import replace
 from functools import partial
 from types import SimpleNamespace
@@ -23,17 +23,31 @@ from gateway.api.sent_names import with_sent_names
 from ordinaut.documents.reading import fill
 from ordinaut.errors import InvalidArgumentError, OrdinautError, Violation
 from ordinaut.rpc.interceptor import Context, Guard
+from ordinaut.rpc.requests import LARGE_BYTES
 from ordinaut.rpc.server import Registration
 
 DEFAULT_DEADLINE_SECONDS = 30.0
 MAX_DEADLINE_SECONDS = 300.0  # also for callers that allow more time
+WAITING = frozenset({"CallTool", "SimulateRun", "ReplayRun"})  # methods that wait for work of other processes
 BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
+Opened = Callable[[], AbstractAsyncContextManager[None]]
 CALLS = Histogram("ordinaut_gateway_call_seconds", "Calls by method and code", ("method", "code"), buckets=BUCKETS)
 
 
-def registration(servicer: Any, service: ServiceDescriptor, add: Callable[[Any, Any], None]) -> Registration:
-    """Registers a servicer with each of its methods wrapped."""
-    methods = {method.name: _wrapped(getattr(servicer, method.name), method) for method in service.methods}
+def registration(
+    servicer: Any,
+    service: ServiceDescriptor,
+    add: Callable[[Any, Any], None],
+    opened: Opened = nullcontext,
+    heavy: Opened = nullcontext,
+) -> Registration:
+    """Registers a servicer with each of its methods wrapped.
+
+    `opened` is entered for the time of a stream, `heavy` for that of a call with a large request.
+    """
+    methods = {
+        method.name: _wrapped(getattr(servicer, method.name), method, opened, heavy) for method in service.methods
+    }
     return Registration(add, SimpleNamespace(**methods), service.full_name)
 
 
@@ -69,25 +83,33 @@ class _Measured:
         CALLS.labels(self._method, code).observe(time.perf_counter() - self._start)
 
 
-def _wrapped(inner: Any, method: MethodDescriptor) -> Any:
+def _wrapped(inner: Any, method: MethodDescriptor, opened: Opened, heavy: Opened) -> Any:
     path = f"/{method.containing_service.full_name}/{method.name}"
-    return _streaming(inner, path) if method.server_streaming else _unary(inner, path)
+    return (
+        _streaming(inner, path, opened)
+        if method.server_streaming
+        else _unary(inner, path, nullcontext if method.name in WAITING else heavy)
+    )
 
 
-def _unary(inner: Any, path: str) -> Any:
+def _unary(inner: Any, path: str, heavy: Opened) -> Any:
     async def call(request: Any, context: Context) -> Any:
         async def perform(message: Any) -> Any:
             async with asyncio.timeout(_timeout(context.time_remaining())):
                 return await inner(message, context)
 
-        with _Measured(path) as measured:
-            arrived = _arrived(request, context)
+        async def answer() -> Any:
+            arrived = await _arrived(request, context)
             if arrived.violations:
                 raise await _refusal(arrived, request, perform)
             try:
-                response = await perform(request)
+                return await perform(request)
             except InvalidArgumentError as failure:
                 raise await _with_right_fixes(failure, arrived.sent, perform) from None
+
+        with _Measured(path) as measured:
+            async with _turn(request, context, heavy):
+                response = await answer()
             measured.done()
             return response
 
@@ -97,12 +119,32 @@ def _unary(inner: Any, path: str) -> Any:
 Perform = Callable[[Any], Awaitable[Any]]
 
 
-def _arrived(request: Any, context: Context) -> Assembled:
-    """The request as its caller sent it, with the violations of what could not be read and of invalid values."""
+@asynccontextmanager
+async def _turn(request: Any, context: Context, heavy: Opened) -> AsyncIterator[None]:
+    """Waits for the turn of a large request, whose deadline includes the wait."""
+    if not _is_large(request):
+        yield
+        return
+    async with asyncio.timeout(_timeout(context.time_remaining())), heavy():
+        yield
+
+
+def _is_large(request: Any) -> bool:
+    """Whether to check the values of a request in the event loop would delay other calls."""
+    return bool(request.ByteSize() > LARGE_BYTES)
+
+
+async def _arrived(request: Any, context: Context) -> Assembled:
+    """The request as its caller sent it, with the violations of what could not be read and of invalid values.
+
+    The fixes for a large request would be checked by reading it many times, so it gets none.
+    """
+    large = _is_large(request)
+    invalid = await asyncio.to_thread(invalid_values, request) if large else invalid_values(request)
     assembly = assembled(context)
     if assembly is not None:
-        return Assembled(assembly.sent, _all_invalid(request, assembly.violations))
-    return Assembled(Sent(request, partial(_read, type(request))), invalid_values(request))
+        return Assembled(assembly.sent, [*assembly.violations, *independent(invalid, assembly.violations)])
+    return Assembled(None if large else Sent(request, partial(_read, type(request))), invalid)
 
 
 def _read(kind: type[Any], document: Any) -> tuple[Any, list[Violation]]:
@@ -112,35 +154,34 @@ def _read(kind: type[Any], document: Any) -> tuple[Any, list[Violation]]:
 
 async def _refusal(arrived: Assembled, request: Any, perform: Perform) -> InvalidArgumentError:
     """The error of a request with known violations, with what its method finds in the rest."""
-    violations = await rehearse(partial(perform, without_invalid(request)), arrived.violations)
+    valid = await asyncio.to_thread(without_invalid, request) if _is_large(request) else without_invalid(request)
+    violations = await rehearse(partial(perform, valid), arrived.violations)
     return InvalidArgumentError.of(await _right(violations, arrived.sent, perform))
 
 
-async def _with_right_fixes(failure: InvalidArgumentError, sent: Sent, perform: Perform) -> InvalidArgumentError:
+async def _with_right_fixes(failure: InvalidArgumentError, sent: Sent | None, perform: Perform) -> InvalidArgumentError:
     violations = await _right(failure.violations, sent, perform)
     if len(violations) == len(failure.violations):
         return replace(failure, violations=violations)
     return InvalidArgumentError.of(violations)
 
 
-async def _right(violations: Sequence[Violation], sent: Sent, perform: Perform) -> Sequence[Violation]:
+async def _right(violations: Sequence[Violation], sent: Sent | None, perform: Perform) -> Sequence[Violation]:
     """The violations with the fixes that are right for the document that was sent."""
     if not any(each.repair is not None for each in violations):
         return violations
+    if sent is None:
+        return [replace(each, repair=None) for each in violations]
+    read = sent.read
 
     async def check(changed: Any) -> Sequence[Violation]:
-        message, unread = sent.read(changed)
-        known = _all_invalid(message, unread)
+        message, unread = read(changed)
+        known = [*unread, *independent(invalid_values(message), unread)]
         return await rehearse(partial(perform, without_invalid(message)), known, complete=True)
 
     document = _document(sent.document)
-    message, _ = sent.read(document)
+    message, _ = read(document)
     return await right_fixes(with_sent_names(violations, document, message.DESCRIPTOR), document, check)
-
-
-def _all_invalid(message: Any, unread: Sequence[Violation]) -> list[Violation]:
-    """The violations of what could not be read into a message, and of the values in it that are invalid."""
-    return [*unread, *independent(invalid_values(message), unread)]
 
 
 def _document(sent: Any) -> Any:
@@ -157,7 +198,7 @@ def _timeout(remaining: float | None) -> float | None:
     return MAX_DEADLINE_SECONDS if remaining > MAX_DEADLINE_SECONDS else None
 
 
-def _streaming(inner: Any, path: str) -> Any:
+def _streaming(inner: Any, path: str, opened: Opened) -> Any:
     async def call(request: Any, context: Context) -> AsyncIterator[Any]:
         async def begin(message: Any) -> None:
             """Runs a call up to its first response; all problems of a request are found before."""
@@ -165,12 +206,13 @@ def _streaming(inner: Any, path: str) -> Any:
                 await anext(stream, None)
 
         with _Measured(path) as measured:
-            arrived = _arrived(request, context)
+            arrived = await _arrived(request, context)
             if arrived.violations:
                 raise await _refusal(arrived, request, begin)
             try:
-                async for response in inner(request, context):
-                    yield response
+                async with opened(), aclosing(inner(request, context)) as responses:
+                    async for response in responses:
+                        yield response
             except InvalidArgumentError as failure:
                 raise await _with_right_fixes(failure, arrived.sent, begin) from None
             measured.done()

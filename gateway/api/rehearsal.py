@@ -32,9 +32,9 @@ class Sent:
 
 @dataclass(frozen=True, slots=True)
 class Assembled:
-    """A request that the REST server has assembled, with the violations of what could not be read."""
+    """A request that was assembled, with the violations of what could not be read; without `sent` it gets no fixes."""
 
-    sent: Sent
+    sent: Sent | None
     violations: Sequence[Violation]
 
 
@@ -43,7 +43,7 @@ class RehearsalEndError(Exception):
 
 
 @contextmanager
-def sent_metadata(sent: Sent, violations: Sequence[Violation]) -> Iterator[tuple[tuple[str, str], ...]]:
+def sent_metadata(sent: Sent | None, violations: Sequence[Violation]) -> Iterator[tuple[tuple[str, str], ...]]:
     """Yields the metadata that pass a document and its violations to a call of this process."""
     key = secrets.token_hex(16)
     _pending[key] = Assembled(sent, violations)

@@ -29,6 +29,7 @@ LABELS_MAX = 64
 LABEL_KEY = re.compile(r"[a-z][a-z0-9_.-]{0,62}")
 LABEL_VALUE_MAX = 200
 SCOPES_MAX = 100
+VIOLATIONS_MAX = 100
 OUTPUT_ONLY = "must be omitted: the server sets this field"
 RECEIVED_MAX = 80  # characters of a received value that a message repeats
 # Invisible, or able to reorder the text around them; joiners are allowed, because scripts and emoji need them.
@@ -72,8 +73,10 @@ class Problems:
         self.violations: list[Violation] = []
 
     def add(self, field: str, message: str, reason: ErrorReason.ValueType = ErrorReason.FIELD_INVALID) -> None:
-        """Adds a violation; `field` is a path into the request."""
+        """Adds a violation; `field` is a path into the request. Raises at the hundredth: to find all may take long."""
         self.violations.append(Violation(field, message, reason))
+        if len(self.violations) >= VIOLATIONS_MAX:
+            self.check()
 
     def extend(self, violations: Iterable[Violation]) -> None:
         """Adds violations."""

@@ -3,9 +3,11 @@
 A token is `ord1_<public id>_<secret and checksum>`; the store has the SHA-256 of the secret.
 """
 
+import asyncio
 import hmac
 import re
 import time
+from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -13,7 +15,7 @@ import structlog
 from google.protobuf.descriptor import ServiceDescriptor
 
 from gateway.authentication.caller import CALLER, Caller, missing_scope
-from gateway.authentication.client_address import client_address
+from gateway.authentication.client_address import Client, address_key, client_address
 from gateway.authentication.origin import ORIGIN, Origin
 from gateway.authentication.token_throttle import TokenThrottle
 from gateway.authentication.token_uses import TokenUses
@@ -31,6 +33,9 @@ CACHE_SECONDS = 2.0  # the longest time that a revoked token is still accepted
 CACHE_MAX = 10_000  # tokens
 RECHECK_SECONDS = 1.0
 NO_HASH = bytes(32)
+SUSPECT_LOOK_UPS = 2  # at the same time, of tokens from addresses that have sent too many invalid ones
+WAITING_MAX = 200  # calls that wait for one of these
+Enter = Callable[[Caller, str], Awaitable[None]]
 SELF = "self"  # the scope of methods that every valid token may call
 OPERATOR = "operator"  # of methods for the admins of the reserved project
 IN_SYSTEM_PROJECT = ("agents:", "audit:")
@@ -44,14 +49,18 @@ class _CachedToken:
 
 
 class Authenticator:
-    """The guard of the public server: identifies the caller and checks the method's scope."""
+    """The guard of the public server: identifies and counts (`enter`) the caller, and checks the method's scope."""
 
-    def __init__(self, database: Database, scopes: Mapping[str, str], uses: TokenUses) -> None:
+    def __init__(self, database: Database, scopes: Mapping[str, str], uses: TokenUses, enter: Enter) -> None:
         self._database = database
         self._uses = uses
         self._scopes = scopes
+        self._enter = enter
         self._cache: dict[str, _CachedToken] = {}
         self._throttle = TokenThrottle()
+        self._seen: OrderedDict[str, None] = OrderedDict()  # tokens that were valid
+        self._suspect = asyncio.Semaphore(SUSPECT_LOOK_UPS)
+        self._waiting = 0
 
     async def guard(self, method: str, context: Context) -> None:
         """Authorizes a call and stores its caller for the servicer.
@@ -59,14 +68,16 @@ class Authenticator:
         Raises:
             UnauthenticatedError: the token is missing or invalid.
             PermissionDeniedError: the token lacks the method's scope.
+            ResourceExhaustedError: QUOTA_EXCEEDED: calls per second.
         """
         ORIGIN.set(Origin(method, context))
         caller = await self.identify(context)
         CALLER.set(caller)
+        await self._enter(caller, _counted_address(context))
         _require(caller, self._scopes[method])
         structlog.contextvars.bind_contextvars(project=caller.project, agent=caller.agent)
 
-    async def identify(self, context: Context) -> Caller:
+    async def identify(self, context: Client) -> Caller:
         """Returns the caller that the call's token identifies, with its current rights.
 
         Raises:
@@ -77,15 +88,15 @@ class Authenticator:
         # reveal which public ids exist. An unknown id is compared with NO_HASH, and the comparison is evaluated before
         # the test for None, so it takes as long as for a known id. What is compared are hashes: a caller cannot choose
         # the bytes of its side, so that even a comparison with variable time would not leak the stored ones.
-        token = _bearer_token(context)
+        address, token = _counted_address(context), _bearer_token(_authorizations(context))
         if token is None:
-            raise self._throttle.rejection(client_address(context))
+            raise self._throttle.rejection(address)
         public_id, secret_hash = token.public_id, identity.hash_secret(token.secret)
         cached = self._cache.get(public_id)
         if cached is None or cached.expires <= time.monotonic():
-            cached = await self._look_up(public_id)
+            cached = await self._limited_look_up(public_id, address)
         if not hmac.compare_digest(secret_hash, cached.secret_hash if cached else NO_HASH) or cached is None:
-            raise self._throttle.rejection(client_address(context))
+            raise self._throttle.rejection(address)
         self._uses.note_use(public_id)
         return cached.caller
 
@@ -105,6 +116,19 @@ class Authenticator:
 
         return recheck
 
+    async def _limited_look_up(self, public_id: str, address: str) -> _CachedToken | None:
+        """Looks up a token; unknown ones from addresses that have sent too many invalid ones, a few at a time."""
+        if public_id in self._seen or not self._throttle.is_exhausted(address):
+            return await self._look_up(public_id)
+        if self._waiting >= WAITING_MAX:
+            raise self._throttle.rejection(address)
+        self._waiting += 1
+        try:
+            async with self._suspect:
+                return await self._look_up(public_id)
+        finally:
+            self._waiting -= 1
+
     async def _look_up(self, public_id: str) -> _CachedToken | None:
         # The age of a cache entry counts from before the query, so a revocation that commits while the query runs is
         # in effect at most CACHE_SECONDS later. Only valid tokens are cached: a token that was just created works at
@@ -123,6 +147,10 @@ class Authenticator:
     def _store(self, public_id: str, cached: _CachedToken) -> None:
         self._cache.pop(public_id, None)
         self._cache[public_id] = cached
+        self._seen[public_id] = None
+        self._seen.move_to_end(public_id)
+        if len(self._seen) > CACHE_MAX:
+            self._seen.popitem(last=False)
         if len(self._cache) > CACHE_MAX:
             self._cache.pop(next(iter(self._cache)))  # the oldest entry
 
@@ -160,13 +188,21 @@ def _caller(public_id: str, credential: identity.Credential) -> Caller:
         frozenset(credential.admin_issuers),
         credential.create_time,
         credential.expire_time,
+        credential.min_priority,
     )
 
 
-def _bearer_token(context: Context) -> TokenText | None:
-    """The token; None unless there is exactly one well-formed `authorization` header, with a correct checksum."""
-    headers = [value for key, value in context.invocation_metadata() or () if key == "authorization"]
-    match = BEARER.fullmatch(headers[0]) if len(headers) == 1 and isinstance(headers[0], str) else None
+def _counted_address(context: Client) -> str:
+    return address_key(client_address(context))
+
+
+def _authorizations(context: Client) -> list[str]:
+    return [str(value) for key, value in context.invocation_metadata() or () if key == "authorization"]
+
+
+def _bearer_token(authorizations: Sequence[str]) -> TokenText | None:
+    """The token; None unless there is exactly one well-formed header, with a correct checksum."""
+    match = BEARER.fullmatch(authorizations[0]) if len(authorizations) == 1 else None
     return TokenText.parse(match[1]) if match else None
 
 

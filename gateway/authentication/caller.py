@@ -20,7 +20,7 @@ class Caller:
 
     `agent_scopes` are the rights of the agent, which a token may restrict, `agent_uid` its uid. `issuers` are the
     agents of the tokens that the token descends from, those whose token had `admin` in `admin_issuers`. `token_since`
-    and `token_until` are the times of its creation and expiry.
+    and `token_until` are the times of its creation and expiry. `min_priority` is the most urgent priority of the agent.
     """
 
     project: str
@@ -33,6 +33,7 @@ class Caller:
     admin_issuers: frozenset[str] = frozenset()
     token_since: datetime | None = None
     token_until: datetime | None = None
+    min_priority: int = 1
 
     @property
     def name(self) -> str:
@@ -74,6 +75,15 @@ CALLER: ContextVar[Caller] = ContextVar("caller")
 def current_caller() -> Caller:
     """The caller of the call that is being processed."""
     return CALLER.get()
+
+
+def priority_not_allowed(agent: str, priority: int, limit: int) -> PermissionDeniedError:
+    """What `agent` (`agents/…`) owns may not be as urgent as `priority`."""
+    return PermissionDeniedError(
+        ErrorReason.PRIORITY_NOT_ALLOWED,
+        f"the priority must be at least {limit}, the min_priority of {agent} (got {priority})",
+        {"subject": agent, "limit": limit, "priority": priority},
+    )
 
 
 def missing_scope(scope: str) -> PermissionDeniedError:

@@ -8,28 +8,72 @@ this process.
 
 import hmac
 import secrets
+from dataclasses import dataclass
+from functools import lru_cache
+from ipaddress import IPv6Address, IPv6Network, ip_address
+from typing import Any, Protocol
 from urllib.parse import unquote
-
-from ordinaut.rpc.interceptor import Context
 
 ADDRESS_KEY = "ordinaut-source"
 PROOF_KEY = "ordinaut-source-proof"
 AGENT_KEY = "ordinaut-source-agent"
 _PROOF = secrets.token_hex(16)
+Metadata = tuple[tuple[str, str], ...]
 
 
-def source_metadata(address: str, user_agent: str) -> tuple[tuple[str, str], ...]:
+class Client(Protocol):
+    """The parts of the context of a call that identify its client."""
+
+    def invocation_metadata(self) -> Any:
+        """The metadata, as pairs of key and value."""
+
+    def peer(self) -> str:
+        """The name that gRPC has for the client."""
+
+
+@dataclass(frozen=True, slots=True)
+class ForwardedRequest:
+    """A REST request before it becomes a call; its metadata are those that the call will have."""
+
+    metadata: Metadata
+
+    def invocation_metadata(self) -> Metadata:
+        """The metadata."""
+        return self.metadata
+
+    def peer(self) -> str:
+        """Empty: the metadata have the address."""
+        return ""
+
+
+def source_metadata(address: str, user_agent: str) -> Metadata:
     """The metadata that the REST server adds for a client at `address`, an IP address or a host name."""
     return (ADDRESS_KEY, address), (AGENT_KEY, user_agent), (PROOF_KEY, _PROOF)
 
 
-def client_address(context: Context) -> str:
+@lru_cache(maxsize=10_000)
+def address_key(address: str) -> str:
+    """The address under which a client is counted; of IPv6 its network of 64 bits, which one client usually has.
+
+    >>> address_key("10.0.0.1"), address_key("2001:db8::1"), address_key("::ffff:10.0.0.1")
+    ('10.0.0.1', '2001:db8::/64', '10.0.0.1')
+    """
+    try:
+        parsed = ip_address(address.partition("%")[0])
+    except ValueError:  # a host name, or a unix socket
+        return address
+    if isinstance(parsed, IPv6Address):
+        return str(parsed.ipv4_mapped or IPv6Network((parsed, 64), strict=False))
+    return str(parsed)
+
+
+def client_address(context: Client) -> str:
     """The address of the client, without its port."""
     source = _source(context)
     return _peer_address(context.peer()) if source is None else source.get(ADDRESS_KEY, "")
 
 
-def user_agent(context: Context) -> str:
+def user_agent(context: Client) -> str:
     """How the client calls itself; empty if it does not."""
     source = _source(context)
     if source is not None:
@@ -46,7 +90,7 @@ def _peer_address(peer: str) -> str:
     return unquote(peer).partition(":")[2].rpartition(":")[0].strip("[]")
 
 
-def _source(context: Context) -> dict[str, str] | None:
+def _source(context: Client) -> dict[str, str] | None:
     """What the REST server says about the client of a forwarded call; None for a direct one."""
     keys = {ADDRESS_KEY, AGENT_KEY, PROOF_KEY}
     metadata = {key: str(value) for key, value in context.invocation_metadata() or () if key in keys}

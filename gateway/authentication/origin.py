@@ -3,8 +3,7 @@
 from contextvars import ContextVar
 from dataclasses import dataclass
 
-from gateway.authentication.client_address import client_address, user_agent
-from ordinaut.rpc.interceptor import Context
+from gateway.authentication.client_address import Client, client_address, user_agent
 
 USER_AGENT_MAX = 200
 
@@ -14,7 +13,7 @@ class Origin:
     """The full path of a method, `/package.Service/Method`, and the context of the call."""
 
     path: str
-    context: Context
+    context: Client
 
     @property
     def method(self) -> str:

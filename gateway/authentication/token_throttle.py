@@ -45,6 +45,10 @@ class TokenThrottle:
             retry_after=1 / REFILL_PER_SECOND,
         )
 
+    def is_exhausted(self, address: str) -> bool:
+        """Whether the next invalid token from `address` is one too many."""
+        return address in self._budgets and self._budget(address).remaining < 1
+
     def _budget(self, address: str) -> _Budget:
         now = time.monotonic()
         budget = self._budgets.pop(address, None) or _Budget(BURST, now)

@@ -25,6 +25,7 @@ from gateway.api.violations import (
     under,
 )
 from gateway.clients import PREVIEW_SECONDS, EngineClient, SchedulerClient
+from gateway.definitions.owner_priority import require_priority
 from gateway.definitions.references import (
     assignee_warnings,
     callable_names,
@@ -121,11 +122,12 @@ class TaskValidator:
 
         Raises:
             InvalidArgumentError: with all violations, including those in `problems`.
-            PermissionDeniedError: the owner may not call a tool.
+            PermissionDeniedError: the owner may not call a tool, or use the priority (PRIORITY_NOT_ALLOWED).
             UnavailableError: SCHEDULER_UNAVAILABLE or ENGINE_UNAVAILABLE.
         """
         check_policy(problems, task.run_policy, "task.run_policy")
         document = to_python(task.pipeline)
+        await self._require_priority(project, owner, task.run_policy.priority or DEFAULT_PRIORITY)
         tools = await self._tools(project, document)
         schedule, pipeline = await self._validate_parts(task, tools, rights, stored=stored, replaces=replaces)
         problems.extend(reroot(schedule.violations, "task.schedule"))
@@ -179,6 +181,7 @@ class TaskValidator:
         """
         check_policy(problems, task.run_policy, "run_policy")
         document = to_python(task.pipeline)
+        await self._require_priority(project, owner, task.run_policy.priority or DEFAULT_PRIORITY)
         tools = await self._tools(project, document)
         pipeline = await self._engines.validate_pipeline(_pipeline_request(task, tools, rights))
         problems.extend(_pipeline_problems(pipeline, ""))
@@ -204,6 +207,10 @@ class TaskValidator:
             return
         task.upcoming.extend(changes.apply(response.upcoming, UPCOMING))
         task.explanation = response.explanation
+
+    async def _require_priority(self, project: str, owner: str, priority: int) -> None:
+        async with self._database.connection() as connection:
+            await require_priority(connection, project, owner, priority)
 
     async def _tools(self, project: str, document: Any) -> NamedTools:
         async with self._database.connection() as connection:

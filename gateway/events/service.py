@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import aclosing
 from itertools import chain
 
+from gateway.admission.door import Door
 from gateway.api.batches import Batch
 from gateway.api.idempotency import Mutation
 from gateway.api.json_values import to_json
@@ -48,6 +49,7 @@ from ordinaut.v1.event_service_pb2_grpc import EventServiceServicer
 READ = "events:read"
 PUBLISH = "events:publish"
 SOURCE = "events:source"
+EVENTS_PER_SECOND = "events_per_second"
 TEXT_MAX = 255
 SCAN_ROWS = 100
 # Events that are read for one page, which bounds a call whose filter matches nothing. A page may therefore be short, or
@@ -92,8 +94,15 @@ class Events(EventServiceServicer):
     """Implements EventService."""
 
     def __init__(
-        self, database: Database, hints: Hints, page_tokens: PageTokens, watch: EventWatch, authenticator: Authenticator
+        self,
+        database: Database,
+        hints: Hints,
+        page_tokens: PageTokens,
+        watch: EventWatch,
+        authenticator: Authenticator,
+        door: Door,
     ) -> None:
+        self._door = door
         self._database = database
         self._hints = hints
         self._page_tokens = page_tokens
@@ -107,6 +116,7 @@ class Events(EventServiceServicer):
         if (response := await mutation.stored_response()) is not None:
             return response
         new = _new_event(caller, request.event)
+        await self._door.take(EVENTS_PER_SECOND, caller)
 
         async def work(connection: Connection) -> Event:
             return _published(request.event, new, await event.publish(connection, caller.project, new))
@@ -128,6 +138,7 @@ class Events(EventServiceServicer):
             return _new_event(caller, single.event)
 
         new = await Batch(request.requests).checked(check)
+        await self._door.take(EVENTS_PER_SECOND, caller, len(new))
 
         async def work(connection: Connection) -> BatchPublishEventsResponse:
             outcomes = await event.publish_all(connection, caller.project, new)

@@ -4,20 +4,24 @@ import asyncio
 import socket
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import grpc
 import uvicorn
+from prometheus_client import Counter
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from gateway.health import Health
 from gateway.rest.application import application
 from gateway.rest.request_limits import Application
-from gateway.rest.transcoding.transcoder import Transcoder
+from gateway.rest.transcoding.large_bodies import LargeBodies
+from gateway.rest.transcoding.transcoder import Bodies, Transcoder
+from gateway.server import Gateway
 from gateway.services import DESCRIPTORS
 from ordinaut.errors import StartError
 from ordinaut.limits import MAX_MESSAGE_BYTES
 
+KILLED = Counter("ordinaut_gateway_conversions_ended", "Processes ended because a large body took too long")
 STOP_SECONDS = 5.0
 HEAD_SECONDS = 10.0
 HEAD_MAX_BYTES = 256 * 1024  # more than RequestLimits accepts, which returns an error instead of closing
@@ -106,7 +110,6 @@ def _listener(listen: str) -> socket.socket:
         raise StartError(f"cannot listen on {listen}: {failure.strerror}") from failure
 
 
-LOOPBACK_OF = {"0.0.0.0": "127.0.0.1", "": "127.0.0.1", "[::]": "[::1]"}  # noqa: S104 - compared, not bound
 CHANNEL_OPTIONS = (
     ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
     ("grpc.enable_retries", 0),
@@ -115,16 +118,25 @@ CHANNEL_OPTIONS = (
 
 
 @asynccontextmanager
-async def serve_rest(health: Health, grpc_listen: str, grpc_port: int, listen: str) -> AsyncIterator[int]:
-    """Serves HTTP on `listen` in front of the gRPC server at `grpc_port`; yields the port.
+async def serve_rest(gateway: Gateway, listen: str) -> AsyncIterator[int]:
+    """Serves HTTP on `listen`; yields the port.
+
+    Its calls go to a gRPC server of their own on a unix socket: to the limits of connections of the public one, all
+    clients of REST would be a single client.
 
     Raises:
         StartError: the address cannot be bound.
     """
-    host = grpc_listen.rpartition(":")[0]
-    target = f"{LOOPBACK_OF.get(host, host)}:{grpc_port}"
-    async with (
-        grpc.aio.insecure_channel(target, options=CHANNEL_OPTIONS) as channel,
-        serving(application(health, Transcoder(DESCRIPTORS, channel)), listen) as port,
-    ):
-        yield port
+    with TemporaryDirectory(prefix="ordinaut-") as folder:
+        target = f"unix:{folder}/rest"
+        await gateway.rest_server.start(target)
+        large = LargeBodies(KILLED.inc)
+        bodies = Bodies(gateway.authenticate, gateway.admit, large, gateway.yaml_max_bytes)
+        try:
+            async with grpc.aio.insecure_channel(target, options=CHANNEL_OPTIONS) as channel:
+                transcoder = Transcoder(DESCRIPTORS, channel, bodies)
+                async with serving(application(gateway.health, transcoder), listen) as port:
+                    yield port
+        finally:
+            await large.close()
+            await gateway.rest_server.stop(0)

@@ -2,6 +2,7 @@
 
 from google.protobuf.message import Message
 
+from gateway.admission.door import Door
 from gateway.api.errors import too_many_live_runs
 from gateway.api.idempotency import Mutation
 from gateway.api.json_values import to_datetime, to_json
@@ -24,7 +25,10 @@ from ordinaut.v1.task_pb2 import RunPolicy, Task
 class InlineRun:
     """Implements CreateRun."""
 
-    def __init__(self, database: Database, hints: Hints, validator: TaskValidator, live_runs_max: int) -> None:
+    def __init__(
+        self, database: Database, hints: Hints, validator: TaskValidator, door: Door, live_runs_max: int
+    ) -> None:
+        self._door = door
         self._database = database
         self._hints = hints
         self._validator = validator
@@ -37,7 +41,7 @@ class InlineRun:
 
         Raises:
             InvalidArgumentError: with all violations of document, params and policy.
-            ResourceExhaustedError: LIMIT_REACHED: the caller has too many live runs without a task.
+            ResourceExhaustedError: LIMIT_REACHED: the caller has too many live runs without a task; QUOTA_EXCEEDED.
             UnavailableError: ENGINE_UNAVAILABLE.
         """
         mutation = Mutation(self._database, original or request, Run)
@@ -52,6 +56,8 @@ class InlineRun:
         )
 
         async def work(connection: Connection) -> Run:
+            await self._door.usage.require_bytes("pipeline_bytes", caller.project, len(definition.pipeline), connection)
+            await self._door.usage.require_run(connection, caller.project, caller.name, inline=True)
             run_uid = new_id()
             await inline_run.enqueue(
                 connection,

@@ -2,6 +2,7 @@
 
 from uuid import UUID
 
+from gateway.admission.door import Door
 from gateway.api.errors import too_many_live_runs
 from gateway.api.idempotency import Mutation
 from gateway.api.json_values import to_datetime
@@ -9,6 +10,7 @@ from gateway.api.rehearsal import refuse_change
 from gateway.api.violations import Problems
 from gateway.authentication.caller import Caller
 from gateway.clients import EngineClient
+from gateway.definitions.owner_priority import require_priority
 from gateway.definitions.params import check_params, merge_params
 from gateway.runs.conversion import to_run
 from gateway.runs.starter_rights import require_starter_rights
@@ -28,7 +30,8 @@ from ordinaut.v1.task_service_pb2 import RunTaskRequest
 class ManualRun:
     """Implements RunTask."""
 
-    def __init__(self, database: Database, hints: Hints, engines: EngineClient, live_runs_max: int) -> None:
+    def __init__(self, database: Database, hints: Hints, engines: EngineClient, door: Door, live_runs_max: int) -> None:
+        self._door = door
         self._database = database
         self._hints = hints
         self._engines = engines
@@ -41,7 +44,8 @@ class ManualRun:
             InvalidArgumentError: the params violate the task's schema.
             PermissionDeniedError: MISSING_SCOPE: the token limits the run and lacks what a step needs.
             FailedPreconditionError: OVERLAP, with the live run, if the overlap policy does not buffer this run.
-            ResourceExhaustedError: LIMIT_REACHED: the task has too many live runs.
+            PermissionDeniedError: PRIORITY_NOT_ALLOWED.
+            ResourceExhaustedError: LIMIT_REACHED: the task has too many live runs; QUOTA_EXCEEDED.
             UnavailableError: ENGINE_UNAVAILABLE, if params must be validated.
         """
         mutation = Mutation(self._database, request, Run)
@@ -58,6 +62,9 @@ class ManualRun:
                 raise too_many_live_runs(request.name, "live runs", target.live_runs, self._live_runs_max)
             if target.limited:
                 await require_starter_rights(connection, caller, target.uid, target.version)
+            if request.priority:
+                await require_priority(connection, caller.project, target.owner, request.priority)
+            await self._door.usage.require_run(connection, caller.project, target.owner)
             if _is_plain(request, target):
                 problems.check()
                 return await self._start_immediately(connection, caller, request, target, mutation)

@@ -6,6 +6,7 @@ from contextlib import aclosing
 from dataclasses import replace
 from uuid import UUID
 
+from gateway.admission.door import Door
 from gateway.api.filters import parse_filter
 from gateway.api.idempotency import Mutation
 from gateway.api.json_values import parse
@@ -77,7 +78,9 @@ class Runs(RunServiceServicer):
         replay: RunReplay,
         watch: RunWatch,
         authenticator: Authenticator,
+        door: Door,
     ) -> None:
+        self._door = door
         self._database = database
         self._hints = hints
         self._page_tokens = page_tokens
@@ -199,6 +202,7 @@ class Runs(RunServiceServicer):
             ended = await visible_run(connection, caller, run_uid, WRITE, steps=False)
             if ended.task_name:
                 caller.require(RUN_TASK, ended.task_name)
+            await self._door.usage.require_run(connection, caller.project, ended.owner, inline=not ended.task_name)
             return await retry_run(connection, caller, ended, request)
 
         response = await mutation.execute(work)

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from google.protobuf import json_format
 
+from gateway.admission.door import Door
 from gateway.api.batches import Batch
 from gateway.api.errors import already_exists
 from gateway.api.idempotency import Mutation
@@ -43,15 +44,17 @@ class _NewTask:
 class TaskCreate:
     """Implements CreateTask, BatchCreateTasks and ValidateTask."""
 
-    def __init__(self, database: Database, validator: TaskValidator) -> None:
+    def __init__(self, database: Database, validator: TaskValidator, door: Door) -> None:
         self._database = database
         self._validator = validator
+        self._door = door
 
     async def create(self, request: CreateTaskRequest, caller: Caller) -> Task:
         """Stores a task with its cursor and event triggers.
 
         Raises:
             AlreadyExistsError: the name is taken.
+            ResourceExhaustedError: QUOTA_EXCEEDED.
         """
         mutation = Mutation(self._database, request, Task)
         if (response := await mutation.stored_response()) is not None:
@@ -59,6 +62,7 @@ class TaskCreate:
         new_task = await self._validated(request, caller)
 
         async def work(connection: Connection) -> Task:
+            await self._require_room(connection, caller, [new_task])
             [record] = await _store(connection, caller, [new_task])
             return _to_response(record, new_task)
 
@@ -74,6 +78,7 @@ class TaskCreate:
         batch.refuse_duplicates("task_id", [new_task.name for new_task in new_tasks])
 
         async def work(connection: Connection) -> BatchCreateTasksResponse:
+            await self._require_room(connection, caller, new_tasks)
             records = await _store(connection, caller, new_tasks)
             pairs = zip(records, new_tasks, strict=True)
             return BatchCreateTasksResponse(tasks=[_to_response(record, new_task) for record, new_task in pairs])
@@ -96,6 +101,13 @@ class TaskCreate:
         response.warnings.extend(new_task.checked.warnings)
         response.fixes.extend(new_task.checked.fixes)
         return response
+
+    async def _require_room(self, connection: Connection, caller: Caller, new_tasks: Sequence[_NewTask]) -> None:
+        await self._door.quotas.require_room(
+            connection, "tasks", project=caller.project, agent=caller.agent, added=len(new_tasks)
+        )
+        size = sum(len(new_task.checked.definition.pipeline) for new_task in new_tasks)
+        await self._door.usage.require_bytes("pipeline_bytes", caller.project, size, connection)
 
     async def _validated(self, request: CreateTaskRequest | ValidateTaskRequest, caller: Caller) -> _NewTask:
         problems = Problems()

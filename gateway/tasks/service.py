@@ -6,6 +6,7 @@ from contextlib import aclosing
 
 from google.protobuf.empty_pb2 import Empty
 
+from gateway.admission.door import Door
 from gateway.api.errors import wrong_state
 from gateway.api.field_masks import require_etag
 from gateway.api.filters import parse_filter
@@ -101,14 +102,15 @@ class Tasks(TaskServiceServicer):
         manual_run: ManualRun,
         skip: OccurrenceSkip,
         create_backfill: BackfillCreate,
+        door: Door,
     ) -> None:
         self._database = database
         self._hints = hints
         self._page_tokens = page_tokens
         self._validator = validator
-        self._create = TaskCreate(database, validator)
+        self._create = TaskCreate(database, validator, door)
         self._draft = TaskDraft(database, validator)
-        self._update = TaskUpdate(database, validator)
+        self._update = TaskUpdate(database, validator, door)
         self._preview = preview
         self._simulation = simulation
         self._explanation = explanation

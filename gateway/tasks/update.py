@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
+from gateway.admission.door import Door
 from gateway.api.errors import changed_concurrently
 from gateway.api.field_masks import apply, masked_paths, refuse_output_fields, require_etag
 from gateway.api.idempotency import Mutation
@@ -49,9 +50,10 @@ class _ConcurrentChangeError(Exception):
 class TaskUpdate:
     """Implements UpdateTask."""
 
-    def __init__(self, database: Database, validator: TaskValidator) -> None:
+    def __init__(self, database: Database, validator: TaskValidator, door: Door) -> None:
         self._database = database
         self._validator = validator
+        self._door = door
 
     async def update(self, request: UpdateTaskRequest, caller: Caller, name: str) -> Task:
         """Applies the masked changes and returns the task with its next times and warnings.
@@ -66,6 +68,9 @@ class TaskUpdate:
             return response
         for _ in range(TRIES):
             change = await self._prepare(request, caller, name)
+            if change.checked is not None and change.new_version:
+                size = len(change.checked.definition.pipeline)
+                await self._door.usage.require_bytes("pipeline_bytes", caller.project, size)
             mutation.replaces(to_task(change.stored))
             try:
                 response = await mutation.execute(partial(_store, caller=caller, change=change))

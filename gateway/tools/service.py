@@ -3,6 +3,7 @@
 
 from collections.abc import Iterator, Sequence
 
+from gateway.admission.quotas import Quotas
 from gateway.api.errors import already_exists, changed_concurrently
 from gateway.api.field_masks import apply, masked_paths, refuse_output_fields, require_etag
 from gateway.api.filters import parse_filter
@@ -50,7 +51,10 @@ WARNINGS_MAX = 50
 class Tools(ToolServiceServicer):
     """Implements ToolService."""
 
-    def __init__(self, database: Database, page_tokens: PageTokens, engines: EngineClient, call: ToolCall) -> None:
+    def __init__(
+        self, database: Database, page_tokens: PageTokens, engines: EngineClient, call: ToolCall, quotas: Quotas
+    ) -> None:
+        self._quotas = quotas
         self._database = database
         self._page_tokens = page_tokens
         self._engines = engines
@@ -71,6 +75,7 @@ class Tools(ToolServiceServicer):
         definition, warnings = await self._checked(problems, request.tool, name, name_field, caller)
 
         async def work(connection: Connection) -> Tool:
+            await self._quotas.require_room(connection, "tools", project=caller.project, agent=caller.agent)
             record = await tool.create(
                 connection, project=caller.project, name=name, owner=caller.name, definition=definition
             )

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Mapping, Set
+from contextlib import suppress
 from difflib import get_close_matches
 from typing import Any
 
@@ -18,6 +19,7 @@ from ordinaut.errors import Repair, Violation
 from ordinaut.v1.error_pb2 import ErrorReason
 
 PROBLEMS_MAX = 100
+KEY_MAX = 100  # characters of an unknown key that are compared with names
 SIMILAR = 0.8  # ratio of difflib
 MASK_PATH = re.compile(r"(?:`[^`]*`|[^,`])+")
 CAPITAL = re.compile("`[^`]*`|[A-Z]")
@@ -35,13 +37,18 @@ def fill(document: Any, message: Message, path: str = "") -> list[Violation]:
     into the field that it resembles, so that a method which validates the message reports problems in it too.
     """
     reader = _Reader()
-    reader.message(document, message, path, 1)
-    return reader.violations[:PROBLEMS_MAX]
+    with suppress(_EnoughError):
+        reader.message(document, message, path, 1)
+    return reader.violations
 
 
 def find_field(descriptor: Descriptor, key: str) -> FieldDescriptor | None:
     """The field with this name, in the spelling of the proto or of JSON."""
     return descriptor.fields_by_name.get(key) or descriptor.fields_by_camelcase_name.get(key)
+
+
+class _EnoughError(Exception):
+    """The largest number of problems was found; to find the others could take long."""
 
 
 def named_field(descriptor: Descriptor, key: str, document: Mapping[Any, Any]) -> FieldDescriptor | None:
@@ -95,10 +102,9 @@ class _Reader:
         if intended is not None:
             move = {"op": "move", "from": pointer_of(here), "path": pointer_of(key_path(path, intended.name))}
             repair = Repair(f"Renames it to `{intended.name}`.", [move])
-            # The problems of the value may be those of the guess.
-            _Reader().field(value, message, intended, intended.name, depth, set())
-        text = _unknown_text(message.DESCRIPTOR, key)
-        self.violations.append(Violation(here, text, ErrorReason.UNKNOWN_FIELD, repair))
+            with suppress(_EnoughError):  # the problems of the value may be those of the guess
+                _Reader().field(value, message, intended, intended.name, depth, set())
+        self._add(here, _unknown_text(message.DESCRIPTOR, key), ErrorReason.UNKNOWN_FIELD, repair)
 
     def field(self, value: Any, message: Any, field: FieldDescriptor, path: str, depth: int, chosen: Set[str]) -> None:
         entry = field.message_type
@@ -185,8 +191,16 @@ class _Reader:
     def _add_invalid(self, path: str, invalid: InvalidValue) -> None:
         self._add(path, invalid.message, invalid.reason)
 
-    def _add(self, path: str, message: str, reason: ErrorReason.ValueType = ErrorReason.FIELD_INVALID) -> None:
-        self.violations.append(Violation(path, message, reason))
+    def _add(
+        self,
+        path: str,
+        message: str,
+        reason: ErrorReason.ValueType = ErrorReason.FIELD_INVALID,
+        repair: Repair | None = None,
+    ) -> None:
+        self.violations.append(Violation(path, message, reason, repair))
+        if len(self.violations) >= PROBLEMS_MAX:
+            raise _EnoughError
 
 
 def _deeper(path: str, steps: list[str | int]) -> str:
@@ -197,12 +211,12 @@ def _deeper(path: str, steps: list[str | int]) -> str:
 
 def _intended(descriptor: Descriptor, key: str, document: Mapping[Any, Any]) -> FieldDescriptor | None:
     """The only field with a similar name, if neither it nor an alternative to it is in the document."""
-    names = get_close_matches(key, descriptor.fields_by_name, n=2, cutoff=SIMILAR)
+    names = get_close_matches(key[:KEY_MAX], descriptor.fields_by_name, n=2, cutoff=SIMILAR)
     if len(names) != 1 and not (names and _same_word(names[0], key)):
         return None
     field = descriptor.fields_by_name[names[0]]
     choice = [field, *(field.containing_oneof.fields if field.containing_oneof else ())]
-    taken = {spelling for member in choice for spelling in (member.name, member.camelcase_name)} & set(document)
+    taken = any(spelling in document for each in choice for spelling in (each.name, each.camelcase_name))
     return None if taken else field
 
 
@@ -211,7 +225,7 @@ def _same_word(name: str, key: str) -> bool:
 
 
 def _unknown_text(descriptor: Descriptor, key: str) -> str:
-    close = get_close_matches(key, [field.name for field in descriptor.fields], n=1)
+    close = get_close_matches(key[:KEY_MAX], [field.name for field in descriptor.fields], n=1)
     return f"unknown field{f'; did you mean {close[0]}?' if close else ''}"
 
 

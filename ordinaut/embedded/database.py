@@ -5,8 +5,10 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 from ordinaut.embedded.folder import tighten
-from ordinaut.errors import AlreadyExistsError
+from ordinaut.errors import AlreadyExistsError, NotFoundError
+from ordinaut.quotas import Limit
 from ordinaut.settings import StoreSettings
+from ordinaut.store import quota as store_quota
 from ordinaut.store.database import Database
 from ordinaut.store.identity import create_operator_token, create_project, recover_token
 from ordinaut.store.migrate import migrate
@@ -69,6 +71,31 @@ async def new_operator(database_url: str) -> str:
         The token, which is not stored.
     """
     return await _with_database(database_url, create_operator_token)
+
+
+async def set_quota(database_url: str, project: str, quota: str, limit: Limit) -> None:
+    """Sets a quota of a project; None in `limit` is the default.
+
+    Raises:
+        NotFoundError: there is no such project.
+    """
+    database = await Database.open(StoreSettings(database_url=database_url))
+    try:
+        async with database.transaction() as connection:
+            if not await store_quota.put(connection, project=project, quota=quota, limit=limit):
+                raise NotFoundError.of(f"projects/{project}")
+    finally:
+        await database.close()
+
+
+async def quotas_of(database_url: str, project: str) -> dict[str, Limit]:
+    """Returns the quotas of a project that differ from the defaults."""
+    database = await Database.open(StoreSettings(database_url=database_url))
+    try:
+        async with database.connection() as connection:
+            return await store_quota.overrides(connection, project)
+    finally:
+        await database.close()
 
 
 async def _create(database_url: str, token_file: Path) -> None:

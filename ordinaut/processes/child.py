@@ -1,6 +1,7 @@
 """`python -m ordinaut.processes.child`: executes operations that its parent sends, one at a time.
 
-Its arguments are the id of the parent and the module with the table OPERATIONS: functions from bytes to bytes.
+Its arguments are the id of the parent, the module with the table OPERATIONS (functions from bytes to bytes), and the
+niceness.
 
 A message is its length in four bytes, one byte and its content. The byte of a request is the operation, that of an
 answer 0, or 1 for an operation that raised; its content is then the traceback. The process ends with its parent.
@@ -29,6 +30,7 @@ def main() -> None:
     if os.getppid() != parent:  # it ended before it could be followed
         return
     resource.setrlimit(resource.RLIMIT_AS, (ADDRESS_SPACE_BYTES, ADDRESS_SPACE_BYTES))
+    os.nice(int(sys.argv[3]))
     operations = importlib.import_module(sys.argv[2]).OPERATIONS
     requests, answers = sys.stdin.buffer, sys.stdout.buffer
     sys.stdout = sys.stderr

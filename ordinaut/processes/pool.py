@@ -39,9 +39,11 @@ class ProcessPool:
     """At most `size` processes, started when they are first needed.
 
     They execute the functions in OPERATIONS of the module `operations`; `on_kill` is called for each that is ended.
+    With a `niceness` they leave CPU time to other processes.
     """
 
-    def __init__(self, operations: str, size: int, on_kill: Callable[[], None]) -> None:
+    def __init__(self, operations: str, size: int, on_kill: Callable[[], None], *, niceness: int = 0) -> None:
+        self._niceness = niceness
         self._operations = operations
         self._on_kill = on_kill
         self._size = size
@@ -75,7 +77,7 @@ class ProcessPool:
                 await self._free.acquire()
         except TimeoutError:
             message = f"no check process was free for {QUEUE_SECONDS:g} s"
-            raise UnavailableError(ErrorReason.ENGINE_UNAVAILABLE, message, retry_after=QUEUE_SECONDS) from None
+            raise UnavailableError(ErrorReason.LIMIT_REACHED, message, retry_after=QUEUE_SECONDS) from None
         try:
             process = await self._take()
             done = False
@@ -130,6 +132,7 @@ class ProcessPool:
             "ordinaut.processes.child",
             str(os.getpid()),
             self._operations,
+            str(self._niceness),
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             env={},

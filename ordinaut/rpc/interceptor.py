@@ -8,18 +8,14 @@ import asyncio
 import inspect
 import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import suppress
+from dataclasses import dataclass
 from typing import Any
 
 import grpc
-from google.protobuf.message import DecodeError
 
-from ordinaut.errors import (
-    DeadlineExceededError,
-    InternalError,
-    InvalidArgumentError,
-    OrdinautError,
-    UnavailableError,
-)
+from ordinaut.errors import DeadlineExceededError, InternalError, OrdinautError, PermissionDeniedError, UnavailableError
+from ordinaut.rpc.requests import AbandonedError, Admit, Deserialize, admit_all, parsed, receive
 from ordinaut.rpc.status import DETAILS_KEY, to_status
 from ordinaut.telemetry import get_logger
 from ordinaut.v1.error_pb2 import ErrorReason
@@ -28,11 +24,8 @@ log = get_logger()
 Context = grpc.aio.ServicerContext[Any, Any]
 Guard = Callable[[str, Context], Awaitable[None]]
 Explain = Callable[[BaseException, Any], BaseException]
+Read = Callable[[AsyncIterator[bytes]], Awaitable[Any]]
 CODES = {code.value[0]: code for code in grpc.StatusCode}
-
-
-class MalformedMessage:
-    """Replaces a request that could not be parsed, so that the handler wrapper can reject it."""
 
 
 def as_it_is(failure: BaseException, _request: Any) -> BaseException:
@@ -40,77 +33,128 @@ def as_it_is(failure: BaseException, _request: Any) -> BaseException:
     return failure
 
 
-class ErrorInterceptor(grpc.aio.ServerInterceptor):
-    """Converts exceptions of handlers to statuses; `guard` runs before a handler.
+def ignore(_peer: str) -> None:
+    """Counts no abandoned calls."""
 
-    `explain` may replace the exception of a guard or a handler by one that says more about the request.
+
+@dataclass(frozen=True, slots=True)
+class Checks:
+    """What an interceptor asks before it calls a handler.
+
+    `guard` runs on the headers, before the request is read; `admit` delays or refuses large requests; `abandoned` gets
+    the address and port of a client that has ended a call before its request arrived. `explain` may replace the
+    exception of a guard or a handler by one that says more about the request, which is None if it was not read.
     """
 
-    def __init__(self, guard: Guard, explain: Explain = as_it_is) -> None:
-        self._guard = guard
-        self._explain = explain
+    guard: Guard
+    explain: Explain = as_it_is
+    admit: Admit = admit_all
+    abandoned: Callable[[str], None] = ignore
+
+
+class ErrorInterceptor(grpc.aio.ServerInterceptor):
+    """Converts exceptions of handlers to statuses."""
+
+    def __init__(self, checks: Checks) -> None:
+        self._checks = checks
+        self._handlers: dict[str, grpc.RpcMethodHandler[Any, Any]] = {}
 
     async def intercept_service(
         self,
         continuation: Callable[[grpc.HandlerCallDetails], "Awaitable[grpc.RpcMethodHandler[Any, Any] | None]"],
         handler_call_details: grpc.HandlerCallDetails,
     ) -> "grpc.RpcMethodHandler[Any, Any] | None":
-        """Wraps the handler of one call."""
-        handler = await continuation(handler_call_details)
+        """Returns the wrapped handler of a method."""
         method = str(handler_call_details.method)
-        if handler is None:  # grpc itself returns UNIMPLEMENTED
-            return None
-        return _wrapped(handler, method, self._guard, self._explain)
+        wrapped = self._handlers.get(method)
+        if wrapped is None:
+            handler = await continuation(handler_call_details)
+            if handler is None:  # grpc itself returns UNIMPLEMENTED
+                return None
+            wrapped = self._handlers[method] = _wrapped(handler, method, self._checks)
+        return wrapped
 
 
-def _wrapped(handler: Any, method: str, guard: Guard, explain: Explain) -> "grpc.RpcMethodHandler[Any, Any]":
-    deserialize = _tolerant(handler.request_deserializer)
+def _wrapped(handler: Any, method: str, checks: Checks) -> "grpc.RpcMethodHandler[Any, Any]":
+    """Every method is registered as one that takes a stream: its guard runs before a request is read."""
+    read = _stream if handler.request_streaming else _single
     if handler.response_streaming:
         inner = handler.stream_stream or handler.unary_stream
-        make = (
-            grpc.stream_stream_rpc_method_handler if handler.request_streaming else grpc.unary_stream_rpc_method_handler
-        )
-        return make(_streaming(inner, method, guard, explain), deserialize, handler.response_serializer)
+        answer = _streaming(inner, read(handler.request_deserializer, checks), method, checks)
+        return grpc.stream_stream_rpc_method_handler(answer, None, handler.response_serializer)
     inner = handler.stream_unary or handler.unary_unary
-    make_unary = (
-        grpc.stream_unary_rpc_method_handler if handler.request_streaming else grpc.unary_unary_rpc_method_handler
-    )
-    return make_unary(_unary(inner, method, guard, explain), deserialize, handler.response_serializer)
+    call = _unary(inner, read(handler.request_deserializer, checks), method, checks)
+    return grpc.stream_unary_rpc_method_handler(call, None, handler.response_serializer)
 
 
-def _tolerant(deserialize: Callable[[bytes], Any] | None) -> Callable[[bytes], Any] | None:
-    if deserialize is None:
-        return None
+def _single(deserialize: Deserialize, checks: Checks) -> Read:
+    async def read(messages: AsyncIterator[bytes]) -> Any:
+        return await receive(messages, deserialize, checks.admit)
 
-    def attempt(data: bytes) -> Any:
+    return read
+
+
+def _stream(deserialize: Deserialize, _checks: Checks) -> Read:
+    async def read(messages: AsyncIterator[bytes]) -> Any:
+        return parsed(messages, deserialize)
+
+    return read
+
+
+class _Arrival:
+    """The request of one call; `request` is None until it was read."""
+
+    def __init__(self, read: Read, messages: AsyncIterator[bytes], checks: Checks) -> None:
+        self.request: Any = None
+        self._read = read
+        self._messages = messages
+        self._checks = checks
+
+    async def accept(self, method: str, context: Context) -> Any:
+        """Returns the request of a call that the guard accepts."""
         try:
-            return deserialize(data)
-        except DecodeError:
-            return MalformedMessage()
+            await self._guard(method, context)
+            self.request = await self._read(self._messages)
+        except (asyncio.CancelledError, AbandonedError):
+            self._checks.abandoned(context.peer())
+            raise
+        return self.request
 
-    return attempt
-
-
-def _unary(inner: Any, method: str, guard: Guard, explain: Explain) -> Callable[[Any, Context], Awaitable[Any]]:
-    async def call(request: Any, context: Context) -> Any:
+    async def _guard(self, method: str, context: Context) -> None:
         try:
-            await guard(method, context)
-            _refuse_malformed(request)
-            return await inner(request, context)
+            await self._checks.guard(method, context)
+        except PermissionDeniedError:  # the caller is known, so its request may be read
+            if self._checks.explain is not as_it_is:
+                with suppress(OrdinautError):  # a request that cannot be read explains nothing
+                    self.request = await self._read(self._messages)
+            raise
+        except OrdinautError:
+            await asyncio.sleep(0)  # a call that the client has ended is cancelled here
+            raise
+
+    def explained(self, failure: BaseException) -> BaseException:
+        """Returns the failure that is sent to the client."""
+        return self._checks.explain(failure, self.request)
+
+
+def _unary(inner: Any, read: Read, method: str, checks: Checks) -> Callable[[Any, Context], Awaitable[Any]]:
+    async def call(messages: AsyncIterator[bytes], context: Context) -> Any:
+        arrival = _Arrival(read, messages, checks)
+        try:
+            return await inner(await arrival.accept(method, context), context)
         except grpc.aio.AbortError:
             raise
         except (Exception, asyncio.CancelledError) as failure:  # noqa: BLE001 - the outermost handler
-            await _abort(context, method, explain(failure, request))
+            await _abort(context, method, arrival.explained(failure))
 
     return call
 
 
-def _streaming(inner: Any, method: str, guard: Guard, explain: Explain) -> Callable[[Any, Context], AsyncIterator[Any]]:
-    async def call(request: Any, context: Context) -> AsyncIterator[Any]:
+def _streaming(inner: Any, read: Read, method: str, checks: Checks) -> Callable[[Any, Context], AsyncIterator[Any]]:
+    async def call(messages: AsyncIterator[bytes], context: Context) -> AsyncIterator[Any]:
+        arrival = _Arrival(read, messages, checks)
         try:
-            await guard(method, context)
-            _refuse_malformed(request)
-            answers = inner(request, context)
+            answers = inner(await arrival.accept(method, context), context)
             if inspect.isawaitable(answers):  # a handler that writes to the context, such as that of the health service
                 await answers
                 return
@@ -119,16 +163,9 @@ def _streaming(inner: Any, method: str, guard: Guard, explain: Explain) -> Calla
         except (grpc.aio.AbortError, GeneratorExit):
             raise
         except (Exception, asyncio.CancelledError) as failure:  # noqa: BLE001 - the outermost handler
-            await _abort(context, method, explain(failure, request))
+            await _abort(context, method, arrival.explained(failure))
 
     return call
-
-
-def _refuse_malformed(request: Any) -> None:
-    if isinstance(request, MalformedMessage):
-        raise InvalidArgumentError(
-            ErrorReason.MALFORMED_MESSAGE, "the request bytes are not a valid message of this method"
-        )
 
 
 async def _abort(context: Context, method: str, failure: BaseException) -> None:

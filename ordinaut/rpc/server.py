@@ -2,7 +2,7 @@
 
 import hmac
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from ipaddress import ip_address
 from typing import Any
 
@@ -11,7 +11,7 @@ from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 
 from ordinaut.errors import PermissionDeniedError, StartError
 from ordinaut.limits import MAX_INTERNAL_MESSAGE_BYTES
-from ordinaut.rpc.interceptor import Context, ErrorInterceptor, Explain, Guard, as_it_is
+from ordinaut.rpc.interceptor import Checks, Context, ErrorInterceptor, Guard
 from ordinaut.rpc.reflection import add_reflection
 from ordinaut.v1.error_pb2 import ErrorReason
 
@@ -29,20 +29,50 @@ class Registration:
     service: str
 
 
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Limits of a server that strangers can reach; the numbers are observed, see docs/adr/0032.
+
+    `streams` is the number of concurrent calls of one connection, `calls` that of the process and `connections` that of
+    accepted connections. A connection is closed after `idle_seconds` without a call, and after `age_seconds` plus
+    `grace_seconds` in any case.
+    """
+
+    streams: int = 256
+    calls: int = 4096
+    connections: int = 1000
+    idle_seconds: int = 300
+    age_seconds: int = 3600
+    grace_seconds: int = 60
+
+    def options(self) -> list[tuple[str, int]]:
+        """The arguments of the server."""
+        return [
+            ("grpc.max_concurrent_streams", self.streams),
+            ("grpc.max_allowed_incoming_connections", self.connections),
+            ("grpc.max_connection_idle_ms", self.idle_seconds * 1000),
+            ("grpc.max_connection_age_ms", self.age_seconds * 1000),
+            ("grpc.max_connection_age_grace_ms", self.grace_seconds * 1000),
+        ]
+
+
 class Server:
     """A gRPC server; must be created inside the running event loop."""
 
     def __init__(
         self,
         registrations: Sequence[Registration],
-        guard: Guard,
+        checks: Checks | Guard,
         *,
         max_message_bytes: int,
-        explain: Explain = as_it_is,
+        limits: Limits | None = None,
     ) -> None:
+        checks = checks if isinstance(checks, Checks) else Checks(checks)
         self._server = grpc.aio.server(
-            interceptors=[ErrorInterceptor(_open_or(guard), explain)],
+            interceptors=[ErrorInterceptor(replace(checks, guard=_open_or(checks.guard)))],
+            maximum_concurrent_rpcs=limits.calls if limits else None,
             options=[
+                *(limits.options() if limits else ()),
                 ("grpc.so_reuseport", 0),
                 ("grpc.max_receive_message_length", max_message_bytes),
                 ("grpc.max_send_message_length", MAX_INTERNAL_MESSAGE_BYTES),  # clients enforce their own limits

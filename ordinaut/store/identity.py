@@ -33,6 +33,7 @@ class AgentRecord:
     uid: UUID
     display_name: str
     scopes: list[str]
+    min_priority: int
     create_time: datetime
 
 
@@ -77,6 +78,7 @@ class Credential:
     admin_issuers: list[str]
     create_time: datetime
     expire_time: datetime | None
+    min_priority: int
     seconds_left: float | None
 
 
@@ -155,7 +157,14 @@ async def recover_token(connection: Connection, project: str) -> str:
         await create_agent(connection, project=project, name=agent, display_name="", scopes=scopes)
         stored = await lock_agent(connection, project, agent)
         if stored is not None and not set(scopes) <= set(stored.scopes):
-            await update_agent(connection, project=project, name=agent, display_name=stored.display_name, scopes=scopes)
+            await update_agent(
+                connection,
+                project=project,
+                name=agent,
+                display_name=stored.display_name,
+                scopes=scopes,
+                min_priority=stored.min_priority,
+            )
         token = NewToken.make()
         await create_token(connection, project=project, agent=agent, token=token, scopes=[], expire_time=None)
         await _record(connection, project, "admin token", _token_name(agent, token.text))
@@ -180,10 +189,17 @@ async def create_agent(
     display_name: str,
     scopes: Sequence[str],
     creator: UUID | None = None,
+    min_priority: int = 1,
 ) -> AgentRecord | None:
     """Creates an agent; None when the name is taken. `creator` is the uid of the agent that asks for it."""
     row = await SQL.create_agent.row(
-        connection, project=project, name=name, display_name=display_name, scopes=list(scopes), creator=creator
+        connection,
+        project=project,
+        name=name,
+        display_name=display_name,
+        scopes=list(scopes),
+        creator=creator,
+        min_priority=min_priority,
     )
     return AgentRecord(**row) if row else None
 
@@ -212,11 +228,16 @@ async def lock_agent(connection: Connection, project: str, name: str) -> AgentRe
 
 
 async def update_agent(
-    connection: Connection, *, project: str, name: str, display_name: str, scopes: Sequence[str]
+    connection: Connection, *, project: str, name: str, display_name: str, scopes: Sequence[str], min_priority: int
 ) -> AgentRecord:
     """Changes a locked agent and makes workers reload its rights."""
     row = await SQL.update_agent.row(
-        connection, project=project, name=name, display_name=display_name, scopes=list(scopes)
+        connection,
+        project=project,
+        name=name,
+        display_name=display_name,
+        scopes=list(scopes),
+        min_priority=min_priority,
     )
     await SQL.touch_project.run(connection, project=project)
     return AgentRecord(**row)
@@ -264,6 +285,12 @@ async def owner_scopes(connection: Connection, project: str, owner: str) -> froz
     """Returns the current scopes of `agents/{agent}`; empty if the agent does not exist."""
     scopes = await SQL.agent_scopes.value(connection, project=project, name=owner.removeprefix("agents/"))
     return frozenset(scopes or ())
+
+
+async def min_priority(connection: Connection, project: str, owner: str) -> int:
+    """Returns the most urgent priority that `agents/{agent}` may use; 9 if the agent does not exist."""
+    value = await SQL.min_priority.value(connection, project=project, name=owner.removeprefix("agents/"))
+    return 9 if value is None else int(value)
 
 
 async def create_token(

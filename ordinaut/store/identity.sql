@@ -12,16 +12,16 @@ SELECT EXISTS (SELECT FROM project WHERE name = :project);
 SELECT session_user::text;
 
 -- query create_agent: A new agent; nothing when the name is taken.
-INSERT INTO agent (project, name, display_name, scopes, creator, create_time)
-VALUES (:project, :name, :display_name, :scopes, :creator::uuid, clock_now())
+INSERT INTO agent (project, name, display_name, scopes, creator, min_priority, create_time)
+VALUES (:project, :name, :display_name, :scopes, :creator::uuid, :min_priority::smallint, clock_now())
 ON CONFLICT DO NOTHING
-RETURNING name, uid, display_name, scopes, create_time;
+RETURNING name, uid, display_name, scopes, min_priority, create_time;
 
 -- query get_agent: One agent.
-SELECT name, uid, display_name, scopes, create_time FROM agent WHERE project = :project AND name = :name;
+SELECT name, uid, display_name, scopes, min_priority, create_time FROM agent WHERE project = :project AND name = :name;
 
 -- query list_agents: A page of a project's agents.
-SELECT name, uid, display_name, scopes, create_time
+SELECT name, uid, display_name, scopes, min_priority, create_time
 FROM agent
 WHERE project = :project
 -- filter
@@ -35,12 +35,12 @@ SELECT name, scopes FROM agent WHERE project = :project AND name = ANY(:names::t
 SELECT name FROM agent WHERE project = :project ORDER BY name LIMIT :size;
 
 -- query lock_agent: The same, locked before a change.
-SELECT name, uid, display_name, scopes, create_time FROM agent WHERE project = :project AND name = :name FOR UPDATE;
+SELECT name, uid, display_name, scopes, min_priority, create_time FROM agent WHERE project = :project AND name = :name FOR UPDATE;
 
 -- query update_agent: Stores a changed agent.
-UPDATE agent SET display_name = :display_name, scopes = :scopes
+UPDATE agent SET display_name = :display_name, scopes = :scopes, min_priority = :min_priority::smallint
 WHERE project = :project AND name = :name
-RETURNING name, uid, display_name, scopes, create_time;
+RETURNING name, uid, display_name, scopes, min_priority, create_time;
 
 -- query is_creator: Whether an agent created another one, or the creator of that one, and so on.
 WITH RECURSIVE creator (uid) AS (
@@ -86,6 +86,9 @@ LIMIT :size;
 -- query agent_scopes: The scopes of an agent.
 SELECT scopes FROM agent WHERE project = :project AND name = :name;
 
+-- query min_priority: The most urgent priority that an agent may use.
+SELECT min_priority FROM agent WHERE project = :project AND name = :name;
+
 -- query create_token: A new token; nothing when it would have expired already.
 INSERT INTO agent_token (public_id, project, agent, secret_hash, scopes, issuer, issuers, admin_issuers, create_time, expire_time)
 SELECT
@@ -112,7 +115,7 @@ WHERE project = :project AND agent = :agent AND public_id = :public_id;
 -- query token: The data that a presented token is checked against; no row if it is expired or revoked.
 SELECT
   t.project, t.agent, t.secret_hash, t.scopes AS token_scopes, a.scopes AS agent_scopes, a.uid AS agent_uid,
-  t.issuers, t.admin_issuers, t.create_time, t.expire_time,
+  t.issuers, t.admin_issuers, t.create_time, t.expire_time, a.min_priority,
   extract(epoch FROM t.expire_time - clock_now())::float8 AS seconds_left
 FROM agent_token AS t
 JOIN agent AS a ON a.project = t.project AND a.name = t.agent

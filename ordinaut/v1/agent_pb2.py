@@ -27,7 +27,7 @@ from google.api import resource_pb2 as google_dot_api_dot_resource__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x17ordinaut/v1/agent.proto\x12\x0bordinaut.v1\x1a\x1fgoogle/api/field_behavior.proto\x1a\x19google/api/resource.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x8b\x02\n\x05\x41gent\x12\x18\n\x04name\x18\x01 \x01(\tB\x04\xe2\x41\x01\x08R\x04name\x12\'\n\x0c\x64isplay_name\x18\x02 \x01(\tB\x04\xe2\x41\x01\x01R\x0b\x64isplayName\x12\x1c\n\x06scopes\x18\x03 \x03(\tB\x04\xe2\x41\x01\x01R\x06scopes\x12\x41\n\x0b\x63reate_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03R\ncreateTime\x12\x12\n\x04\x65tag\x18\x05 \x01(\tR\x04\x65tag\x12\x16\n\x03uid\x18\x06 \x01(\tB\x04\xe2\x41\x01\x03R\x03uid:2\xea\x41/\n\x0eordinaut/Agent\x12\x0e\x61gents/{agent}*\x06\x61gents2\x05\x61gent\"\xe1\x03\n\nAgentToken\x12\x18\n\x04name\x18\x01 \x01(\tB\x04\xe2\x41\x01\x03R\x04name\x12\x1c\n\x06scopes\x18\x02 \x03(\tB\x04\xe2\x41\x01\x01R\x06scopes\x12\x41\n\x0b\x65xpire_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x01R\nexpireTime\x12\x41\n\x0b\x63reate_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03R\ncreateTime\x12\x1c\n\x06secret\x18\x05 \x01(\tB\x04\xe2\x41\x01\x03R\x06secret\x12\x41\n\x0brevoke_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03R\nrevokeTime\x12\x1c\n\x06issuer\x18\x07 \x01(\tB\x04\xe2\x41\x01\x03R\x06issuer\x12\x44\n\rlast_use_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03R\x0blastUseTime:P\xea\x41M\n\x13ordinaut/AgentToken\x12\x1d\x61gents/{agent}/tokens/{token}*\x0b\x61gentTokens2\nagentTokenb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x17ordinaut/v1/agent.proto\x12\x0bordinaut.v1\x1a\x1fgoogle/api/field_behavior.proto\x1a\x19google/api/resource.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xb4\x02\n\x05\x41gent\x12\x18\n\x04name\x18\x01 \x01(\tB\x04\xe2\x41\x01\x08R\x04name\x12\'\n\x0c\x64isplay_name\x18\x02 \x01(\tB\x04\xe2\x41\x01\x01R\x0b\x64isplayName\x12\x1c\n\x06scopes\x18\x03 \x03(\tB\x04\xe2\x41\x01\x01R\x06scopes\x12\x41\n\x0b\x63reate_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03R\ncreateTime\x12\x12\n\x04\x65tag\x18\x05 \x01(\tR\x04\x65tag\x12\x16\n\x03uid\x18\x06 \x01(\tB\x04\xe2\x41\x01\x03R\x03uid\x12\'\n\x0cmin_priority\x18\x07 \x01(\x05\x42\x04\xe2\x41\x01\x01R\x0bminPriority:2\xea\x41/\n\x0eordinaut/Agent\x12\x0e\x61gents/{agent}*\x06\x61gents2\x05\x61gent\"\xe1\x03\n\nAgentToken\x12\x18\n\x04name\x18\x01 \x01(\tB\x04\xe2\x41\x01\x03R\x04name\x12\x1c\n\x06scopes\x18\x02 \x03(\tB\x04\xe2\x41\x01\x01R\x06scopes\x12\x41\n\x0b\x65xpire_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x01R\nexpireTime\x12\x41\n\x0b\x63reate_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03R\ncreateTime\x12\x1c\n\x06secret\x18\x05 \x01(\tB\x04\xe2\x41\x01\x03R\x06secret\x12\x41\n\x0brevoke_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03R\nrevokeTime\x12\x1c\n\x06issuer\x18\x07 \x01(\tB\x04\xe2\x41\x01\x03R\x06issuer\x12\x44\n\rlast_use_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03R\x0blastUseTime:P\xea\x41M\n\x13ordinaut/AgentToken\x12\x1d\x61gents/{agent}/tokens/{token}*\x0b\x61gentTokens2\nagentTokenb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -44,6 +44,8 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_AGENT'].fields_by_name['create_time']._serialized_options = b'\342A\001\003'
   _globals['_AGENT'].fields_by_name['uid']._loaded_options = None
   _globals['_AGENT'].fields_by_name['uid']._serialized_options = b'\342A\001\003'
+  _globals['_AGENT'].fields_by_name['min_priority']._loaded_options = None
+  _globals['_AGENT'].fields_by_name['min_priority']._serialized_options = b'\342A\001\001'
   _globals['_AGENT']._loaded_options = None
   _globals['_AGENT']._serialized_options = b'\352A/\n\016ordinaut/Agent\022\016agents/{agent}*\006agents2\005agent'
   _globals['_AGENTTOKEN'].fields_by_name['name']._loaded_options = None
@@ -65,7 +67,7 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_AGENTTOKEN']._loaded_options = None
   _globals['_AGENTTOKEN']._serialized_options = b'\352AM\n\023ordinaut/AgentToken\022\035agents/{agent}/tokens/{token}*\013agentTokens2\nagentToken'
   _globals['_AGENT']._serialized_start=134
-  _globals['_AGENT']._serialized_end=401
-  _globals['_AGENTTOKEN']._serialized_start=404
-  _globals['_AGENTTOKEN']._serialized_end=885
+  _globals['_AGENT']._serialized_end=442
+  _globals['_AGENTTOKEN']._serialized_start=445
+  _globals['_AGENTTOKEN']._serialized_end=926
 # @@protoc_insertion_point(module_scope)

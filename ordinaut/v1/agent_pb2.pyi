@@ -31,6 +31,7 @@ class Agent(_message.Message):
     CREATE_TIME_FIELD_NUMBER: _builtins.int
     ETAG_FIELD_NUMBER: _builtins.int
     UID_FIELD_NUMBER: _builtins.int
+    MIN_PRIORITY_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """Resource name `agents/{agent}`. The id matches `[a-z][a-z0-9-]{0,62}`."""
     display_name: _builtins.str
@@ -39,6 +40,10 @@ class Agent(_message.Message):
     """Changes with every update. An update or deletion with an outdated etag fails with ABORTED (ETAG_MISMATCH)."""
     uid: _builtins.str
     """UUIDv7 that no other agent has ever had."""
+    min_priority: _builtins.int
+    """Most urgent priority, 1 to 9, of the tasks and runs that the agent owns; 1 is the most urgent one. Default: 3. A
+    caller can grant only what it has.
+    """
     @_builtins.property
     def scopes(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Scopes of the agent, at most 100: `<noun>:<read|write>[:<glob>]`, `tasks:run[:<glob>]`, `tools:call[:<glob>]`,
@@ -59,10 +64,11 @@ class Agent(_message.Message):
         create_time: _timestamp_pb2.Timestamp | None = ...,
         etag: _builtins.str = ...,
         uid: _builtins.str = ...,
+        min_priority: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "display_name", b"display_name", "etag", b"etag", "name", b"name", "scopes", b"scopes", "uid", b"uid"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "display_name", b"display_name", "etag", b"etag", "min_priority", b"min_priority", "name", b"name", "scopes", b"scopes", "uid", b"uid"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

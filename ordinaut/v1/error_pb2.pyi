@@ -174,10 +174,16 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """The publisher has published another event under this source and id."""
     TOKEN_STATE: _ErrorReason.ValueType  # 88
     """The token has expired or is revoked."""
+    QUOTA_EXCEEDED: _ErrorReason.ValueType  # 90
+    """A quota of the agent, the project, the token or the client address is exceeded. The metadata holds the `quota`, its
+    `limit`, the `used` amount, and the `subject` that it applies to.
+    """
+    PRIORITY_NOT_ALLOWED: _ErrorReason.ValueType  # 91
+    """The owner of the runs may not use so urgent a priority; the metadata holds the `priority` and the `limit`."""
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
-    """Values of `google.rpc.ErrorInfo.reason`; the domain is always `ordinaut`. The numbers 60 to 64, 68, 69 and 72 to 79
-    are free for later reasons.
+    """Values of `google.rpc.ErrorInfo.reason`; the domain is always `ordinaut`. The numbers 60 to 64, 68, 69, 72 to 79 and
+    89 are free for later reasons.
     """
 
 ERROR_REASON_UNSPECIFIED: ErrorReason.ValueType  # 0
@@ -328,6 +334,12 @@ EVENT_ID_REUSED: ErrorReason.ValueType  # 87
 """The publisher has published another event under this source and id."""
 TOKEN_STATE: ErrorReason.ValueType  # 88
 """The token has expired or is revoked."""
+QUOTA_EXCEEDED: ErrorReason.ValueType  # 90
+"""A quota of the agent, the project, the token or the client address is exceeded. The metadata holds the `quota`, its
+`limit`, the `used` amount, and the `subject` that it applies to.
+"""
+PRIORITY_NOT_ALLOWED: ErrorReason.ValueType  # 91
+"""The owner of the runs may not use so urgent a priority; the metadata holds the `priority` and the `limit`."""
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015
 
 @_typing.final

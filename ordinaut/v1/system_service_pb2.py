@@ -29,7 +29,7 @@ from ordinaut.v1 import options_pb2 as ordinaut_dot_v1_dot_options__pb2
 from ordinaut.v1 import system_pb2 as ordinaut_dot_v1_dot_system__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n ordinaut/v1/system_service.proto\x12\x0bordinaut.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x19ordinaut/v1/options.proto\x1a\x18ordinaut/v1/system.proto\"\x12\n\x10GetStatusRequest\"\xae\x05\n\x11GetStatusResponse\x12\x18\n\x07version\x18\x01 \x01(\tR\x07version\x12%\n\x0eschema_version\x18\x02 \x01(\x05R\rschemaVersion\x12.\n\x04time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\x04time\x12\x46\n\x08\x64ue_work\x18\x04 \x03(\x0b\x32+.ordinaut.v1.GetStatusResponse.DueWorkEntryR\x07\x64ueWork\x12\x43\n\x10oldest_ready_age\x18\x05 \x01(\x0b\x32\x19.google.protobuf.DurationR\x0eoldestReadyAge\x12\x34\n\x08\x66ire_lag\x18\x06 \x01(\x0b\x32\x19.google.protobuf.DurationR\x07\x66ireLag\x12%\n\x0eoutbox_backlog\x18\x07 \x01(\x03R\routboxBacklog\x12#\n\rlast_position\x18\x08 \x01(\x03R\x0clastPosition\x12N\n\ncomponents\x18\t \x03(\x0b\x32..ordinaut.v1.GetStatusResponse.ComponentsEntryR\ncomponents\x12\x18\n\x07workers\x18\n \x01(\x05R\x07workers\x12\x34\n\nlate_tasks\x18\x0b \x03(\x0b\x32\x15.ordinaut.v1.LateTaskR\tlateTasks\x1a:\n\x0c\x44ueWorkEntry\x12\x10\n\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n\x05value\x18\x02 \x01(\x03R\x05value:\x02\x38\x01\x1a=\n\x0f\x43omponentsEntry\x12\x10\n\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n\x05value\x18\x02 \x01(\tR\x05value:\x02\x38\x01\"\x8e\x02\n\x08LateTask\x12\x12\n\x04task\x18\x01 \x01(\tR\x04task\x12\x34\n\x06reason\x18\x02 \x01(\x0e\x32\x1c.ordinaut.v1.LateTask.ReasonR\x06reason\x12\x35\n\x08\x64ue_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\x07\x64ueTime\x12/\n\x05\x64\x65lay\x18\x04 \x01(\x0b\x32\x19.google.protobuf.DurationR\x05\x64\x65lay\"P\n\x06Reason\x12\x16\n\x12REASON_UNSPECIFIED\x10\x00\x12\r\n\tNOT_FIRED\x10\x01\x12\x0f\n\x0bNOT_STARTED\x10\x02\x12\x0e\n\nNO_SUCCESS\x10\x03\"\x14\n\x12ListWorkersRequest\"D\n\x13ListWorkersResponse\x12-\n\x07workers\x18\x01 \x03(\x0b\x32\x13.ordinaut.v1.WorkerR\x07workers2\xf4\x01\n\rSystemService\x12m\n\tGetStatus\x12\x1d.ordinaut.v1.GetStatusRequest\x1a\x1e.ordinaut.v1.GetStatusResponse\"!\x8a\xb5\x18\x0bsystem:read\x82\xd3\xe4\x93\x02\x0c\x12\n/v1/status\x12t\n\x0bListWorkers\x12\x1f.ordinaut.v1.ListWorkersRequest\x1a .ordinaut.v1.ListWorkersResponse\"\"\x8a\xb5\x18\x0bsystem:read\x82\xd3\xe4\x93\x02\r\x12\x0b/v1/workersb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n ordinaut/v1/system_service.proto\x12\x0bordinaut.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x19ordinaut/v1/options.proto\x1a\x18ordinaut/v1/system.proto\"\x12\n\x10GetStatusRequest\"\xdf\x05\n\x11GetStatusResponse\x12\x18\n\x07version\x18\x01 \x01(\tR\x07version\x12%\n\x0eschema_version\x18\x02 \x01(\x05R\rschemaVersion\x12.\n\x04time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\x04time\x12\x46\n\x08\x64ue_work\x18\x04 \x03(\x0b\x32+.ordinaut.v1.GetStatusResponse.DueWorkEntryR\x07\x64ueWork\x12\x43\n\x10oldest_ready_age\x18\x05 \x01(\x0b\x32\x19.google.protobuf.DurationR\x0eoldestReadyAge\x12\x34\n\x08\x66ire_lag\x18\x06 \x01(\x0b\x32\x19.google.protobuf.DurationR\x07\x66ireLag\x12%\n\x0eoutbox_backlog\x18\x07 \x01(\x03R\routboxBacklog\x12#\n\rlast_position\x18\x08 \x01(\x03R\x0clastPosition\x12N\n\ncomponents\x18\t \x03(\x0b\x32..ordinaut.v1.GetStatusResponse.ComponentsEntryR\ncomponents\x12\x18\n\x07workers\x18\n \x01(\x05R\x07workers\x12\x34\n\nlate_tasks\x18\x0b \x03(\x0b\x32\x15.ordinaut.v1.LateTaskR\tlateTasks\x12/\n\x06quotas\x18\x0c \x03(\x0b\x32\x17.ordinaut.v1.QuotaUsageR\x06quotas\x1a:\n\x0c\x44ueWorkEntry\x12\x10\n\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n\x05value\x18\x02 \x01(\x03R\x05value:\x02\x38\x01\x1a=\n\x0f\x43omponentsEntry\x12\x10\n\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n\x05value\x18\x02 \x01(\tR\x05value:\x02\x38\x01\"f\n\nQuotaUsage\x12\x14\n\x05quota\x18\x01 \x01(\tR\x05quota\x12\x18\n\x07subject\x18\x02 \x01(\tR\x07subject\x12\x12\n\x04used\x18\x03 \x01(\x03R\x04used\x12\x14\n\x05limit\x18\x04 \x01(\x03R\x05limit\"\x8e\x02\n\x08LateTask\x12\x12\n\x04task\x18\x01 \x01(\tR\x04task\x12\x34\n\x06reason\x18\x02 \x01(\x0e\x32\x1c.ordinaut.v1.LateTask.ReasonR\x06reason\x12\x35\n\x08\x64ue_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\x07\x64ueTime\x12/\n\x05\x64\x65lay\x18\x04 \x01(\x0b\x32\x19.google.protobuf.DurationR\x05\x64\x65lay\"P\n\x06Reason\x12\x16\n\x12REASON_UNSPECIFIED\x10\x00\x12\r\n\tNOT_FIRED\x10\x01\x12\x0f\n\x0bNOT_STARTED\x10\x02\x12\x0e\n\nNO_SUCCESS\x10\x03\"\x14\n\x12ListWorkersRequest\"D\n\x13ListWorkersResponse\x12-\n\x07workers\x18\x01 \x03(\x0b\x32\x13.ordinaut.v1.WorkerR\x07workers2\xf4\x01\n\rSystemService\x12m\n\tGetStatus\x12\x1d.ordinaut.v1.GetStatusRequest\x1a\x1e.ordinaut.v1.GetStatusResponse\"!\x8a\xb5\x18\x0bsystem:read\x82\xd3\xe4\x93\x02\x0c\x12\n/v1/status\x12t\n\x0bListWorkers\x12\x1f.ordinaut.v1.ListWorkersRequest\x1a .ordinaut.v1.ListWorkersResponse\"\"\x8a\xb5\x18\x0bsystem:read\x82\xd3\xe4\x93\x02\r\x12\x0b/v1/workersb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -47,19 +47,21 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_GETSTATUSREQUEST']._serialized_start=197
   _globals['_GETSTATUSREQUEST']._serialized_end=215
   _globals['_GETSTATUSRESPONSE']._serialized_start=218
-  _globals['_GETSTATUSRESPONSE']._serialized_end=904
-  _globals['_GETSTATUSRESPONSE_DUEWORKENTRY']._serialized_start=783
-  _globals['_GETSTATUSRESPONSE_DUEWORKENTRY']._serialized_end=841
-  _globals['_GETSTATUSRESPONSE_COMPONENTSENTRY']._serialized_start=843
-  _globals['_GETSTATUSRESPONSE_COMPONENTSENTRY']._serialized_end=904
-  _globals['_LATETASK']._serialized_start=907
-  _globals['_LATETASK']._serialized_end=1177
-  _globals['_LATETASK_REASON']._serialized_start=1097
-  _globals['_LATETASK_REASON']._serialized_end=1177
-  _globals['_LISTWORKERSREQUEST']._serialized_start=1179
-  _globals['_LISTWORKERSREQUEST']._serialized_end=1199
-  _globals['_LISTWORKERSRESPONSE']._serialized_start=1201
-  _globals['_LISTWORKERSRESPONSE']._serialized_end=1269
-  _globals['_SYSTEMSERVICE']._serialized_start=1272
-  _globals['_SYSTEMSERVICE']._serialized_end=1516
+  _globals['_GETSTATUSRESPONSE']._serialized_end=953
+  _globals['_GETSTATUSRESPONSE_DUEWORKENTRY']._serialized_start=832
+  _globals['_GETSTATUSRESPONSE_DUEWORKENTRY']._serialized_end=890
+  _globals['_GETSTATUSRESPONSE_COMPONENTSENTRY']._serialized_start=892
+  _globals['_GETSTATUSRESPONSE_COMPONENTSENTRY']._serialized_end=953
+  _globals['_QUOTAUSAGE']._serialized_start=955
+  _globals['_QUOTAUSAGE']._serialized_end=1057
+  _globals['_LATETASK']._serialized_start=1060
+  _globals['_LATETASK']._serialized_end=1330
+  _globals['_LATETASK_REASON']._serialized_start=1250
+  _globals['_LATETASK_REASON']._serialized_end=1330
+  _globals['_LISTWORKERSREQUEST']._serialized_start=1332
+  _globals['_LISTWORKERSREQUEST']._serialized_end=1352
+  _globals['_LISTWORKERSRESPONSE']._serialized_start=1354
+  _globals['_LISTWORKERSRESPONSE']._serialized_end=1422
+  _globals['_SYSTEMSERVICE']._serialized_start=1425
+  _globals['_SYSTEMSERVICE']._serialized_end=1669
 # @@protoc_insertion_point(module_scope)

@@ -96,6 +96,7 @@ class GetStatusResponse(_message.Message):
     COMPONENTS_FIELD_NUMBER: _builtins.int
     WORKERS_FIELD_NUMBER: _builtins.int
     LATE_TASKS_FIELD_NUMBER: _builtins.int
+    QUOTAS_FIELD_NUMBER: _builtins.int
     version: _builtins.str
     """Version of Ordinaut."""
     schema_version: _builtins.int
@@ -132,6 +133,10 @@ class GetStatusResponse(_message.Message):
     def late_tasks(self) -> _containers.RepeatedCompositeFieldContainer[Global___LateTask]:
         """Tasks that are late, the latest first; at most 20, of the caller's project and visible to the caller."""
 
+    @_builtins.property
+    def quotas(self) -> _containers.RepeatedCompositeFieldContainer[Global___QuotaUsage]:
+        """Quotas of the calling agent and of its project."""
+
     def __init__(
         self,
         *,
@@ -146,14 +151,49 @@ class GetStatusResponse(_message.Message):
         components: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
         workers: _builtins.int = ...,
         late_tasks: _abc.Iterable[Global___LateTask] | None = ...,
+        quotas: _abc.Iterable[Global___QuotaUsage] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["fire_lag", b"fire_lag", "oldest_ready_age", b"oldest_ready_age", "time", b"time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["components", b"components", "due_work", b"due_work", "fire_lag", b"fire_lag", "last_position", b"last_position", "late_tasks", b"late_tasks", "oldest_ready_age", b"oldest_ready_age", "outbox_backlog", b"outbox_backlog", "schema_version", b"schema_version", "time", b"time", "version", b"version", "workers", b"workers"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["components", b"components", "due_work", b"due_work", "fire_lag", b"fire_lag", "last_position", b"last_position", "late_tasks", b"late_tasks", "oldest_ready_age", b"oldest_ready_age", "outbox_backlog", b"outbox_backlog", "quotas", b"quotas", "schema_version", b"schema_version", "time", b"time", "version", b"version", "workers", b"workers"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___GetStatusResponse: _TypeAlias = GetStatusResponse  # noqa: Y015
+
+@_typing.final
+class QuotaUsage(_message.Message):
+    """A quota and how much of it is used."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    QUOTA_FIELD_NUMBER: _builtins.int
+    SUBJECT_FIELD_NUMBER: _builtins.int
+    USED_FIELD_NUMBER: _builtins.int
+    LIMIT_FIELD_NUMBER: _builtins.int
+    quota: _builtins.str
+    """Name, such as `tasks` or `calls_per_second`."""
+    subject: _builtins.str
+    """Resource name that it applies to: `agents/{agent}` or `projects/{project}`."""
+    used: _builtins.int
+    """Amount in use. Of a rate, the average of about ten seconds in the gateway that answers."""
+    limit: _builtins.int
+    """Largest amount."""
+    def __init__(
+        self,
+        *,
+        quota: _builtins.str = ...,
+        subject: _builtins.str = ...,
+        used: _builtins.int = ...,
+        limit: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["limit", b"limit", "quota", b"quota", "subject", b"subject", "used", b"used"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___QuotaUsage: _TypeAlias = QuotaUsage  # noqa: Y015
 
 @_typing.final
 class LateTask(_message.Message):

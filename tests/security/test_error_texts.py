@@ -1,6 +1,7 @@
 """Errors show no address, port, statement, file, traceback or part of a secret, whatever fails."""
 
 import asyncio
+import re
 import ssl
 from collections.abc import AsyncIterator
 from typing import Any
@@ -38,6 +39,7 @@ FAILURES = (
     KeyError(LEAK),
     UnicodeDecodeError("utf-8", b"x", 0, 1, LEAK),
 )
+ERROR_ID = re.compile("[0-9a-f]{16}")  # random, and may have the digits of the port
 METHODS = [(service, method) for service in DESCRIPTORS for method in service.methods]
 
 
@@ -48,7 +50,7 @@ async def system(database_url: str) -> AsyncIterator[GatewaySystem]:
 
 
 def leaks(refused: grpc.aio.AioRpcError) -> list[str]:
-    text = f"{refused.details()} {refused.trailing_metadata()}"
+    text = ERROR_ID.sub("", f"{refused.details()} {refused.trailing_metadata()}")
     return [word for word in INTERNALS if word in text]
 
 

@@ -12,7 +12,7 @@ from gateway.rest.transcoding.headers import Headers
 from ordinaut.documents.json_text import malformed, read_json
 from ordinaut.documents.yaml_text import read_yaml
 from ordinaut.errors import DeadlineExceededError, InvalidArgumentError, ResourceExhaustedError
-from ordinaut.limits import MAX_DOCUMENT_BYTES, MAX_MESSAGE_BYTES
+from ordinaut.limits import MAX_MESSAGE_BYTES
 from ordinaut.v1.error_pb2 import ErrorReason
 
 Receive = Callable[[], Awaitable[Any]]
@@ -20,6 +20,8 @@ ARRIVAL_SECONDS = 20.0
 INLINE_JSON_BYTES = 64 * 1024
 INLINE_YAML_BYTES = 2 * 1024
 GZIP_WINDOW = 31
+GZIP_FREE_BYTES = 64 * 1024  # up to this size any compression ratio is accepted
+GZIP_RATIO_MAX = 20
 JSON_TYPES = frozenset({"application/json", "application/merge-patch+json", ""})
 YAML_TYPES = frozenset({"application/yaml", "application/x-yaml", "text/yaml", "text/x-yaml"})
 
@@ -33,12 +35,12 @@ class Body:
     """A complete body that is not parsed yet."""
 
     data: bytes
-    read: Callable[[bytes], Any]
+    is_yaml: bool = False
 
     @property
     def is_large(self) -> bool:
         """Whether parsing would block the event loop for too long."""
-        return len(self.data) > (INLINE_JSON_BYTES if self.read is read_json else INLINE_YAML_BYTES)
+        return len(self.data) > (INLINE_YAML_BYTES if self.is_yaml else INLINE_JSON_BYTES)
 
     def document(self) -> Any:
         """Parses the body.
@@ -46,11 +48,13 @@ class Body:
         Raises:
             InvalidArgumentError: the body is malformed.
         """
-        return self.read(self.data)
+        return read_yaml(self.data) if self.is_yaml else read_json(self.data)
 
 
-async def receive_body(receive: Receive, headers: Headers) -> Body | None:
+async def receive_body(receive: Receive, headers: Headers, yaml_max: int) -> Body | None:
     """Returns the body; None if it is empty or blank, also with a content type, which many clients send always.
+
+    `yaml_max` is the largest size of YAML in bytes; JSON may have the size of a message.
 
     Raises:
         HttpError: 408, 413, 415.
@@ -58,7 +62,7 @@ async def receive_body(receive: Receive, headers: Headers) -> Body | None:
         ClientGoneError: the client has disconnected.
     """
     announced = headers.first(b"content-type")
-    limit = MAX_DOCUMENT_BYTES if _media_type(announced) in YAML_TYPES else MAX_MESSAGE_BYTES
+    limit = yaml_max if _media_type(announced) in YAML_TYPES else MAX_MESSAGE_BYTES
     data = await _arrived(receive, headers, limit)
     if not data.strip():
         return None
@@ -66,7 +70,7 @@ async def receive_body(receive: Receive, headers: Headers) -> Body | None:
     data = _decompressed(data, headers.first(b"content-encoding"), limit)
     if not data.strip():
         return None
-    return Body(data, read_json if kind in JSON_TYPES else read_yaml)
+    return Body(data, is_yaml=kind in YAML_TYPES)
 
 
 def _media_type(content_type: str) -> str:
@@ -114,12 +118,16 @@ def _decompressed(data: bytes, encoding: str, limit: int) -> bytes:
 
 def _gunzip(data: bytes, limit: int) -> bytes:
     inflator = zlib.decompressobj(GZIP_WINDOW)
+    ratio_limit = max(GZIP_FREE_BYTES, GZIP_RATIO_MAX * len(data))
     try:
-        plain = inflator.decompress(data, limit + 1)
+        plain = inflator.decompress(data, min(limit, ratio_limit) + 1)
     except zlib.error:
         raise malformed("the body is not in gzip format") from None
     if len(plain) > limit:
         raise _too_large(limit)
+    if len(plain) > ratio_limit:
+        text = f"after decompression the body must be at most {ratio_limit} bytes, {GZIP_RATIO_MAX} times its size"
+        raise HttpError(413, ResourceExhaustedError(ErrorReason.TOO_LARGE, f"{text} in gzip format (got more)"))
     if not inflator.eof or inflator.unused_data:
         raise malformed("the body must be exactly one gzip member")
     return plain

@@ -24,6 +24,11 @@ def unplaced(fix: Fix) -> Fix | None:
     return fix
 
 
+def left_out(_fix: Fix) -> Fix | None:
+    """Leaves out every fix: the document of the request is not available."""
+    return None
+
+
 def placed(fix: Fix, *, route: Route, document: Any) -> Fix | None:
     """The fix with pointers from the root of the body, in the spelling of the body; None if it is elsewhere."""
     operations = []

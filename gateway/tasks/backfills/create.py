@@ -12,6 +12,7 @@ from gateway.api.json_values import timestamp, to_datetime, to_json
 from gateway.api.violations import Problems, at_most, got, reroot
 from gateway.authentication.caller import Caller
 from gateway.clients import EngineClient, SchedulerClient
+from gateway.definitions.owner_priority import require_priority
 from gateway.definitions.params import merge_params
 from gateway.runs.starter_rights import require_starter_rights
 from gateway.tasks.backfills.conversion import to_backfill
@@ -95,6 +96,10 @@ class BackfillCreate:
         async with self._database.connection() as connection:
             now = await database_clock.database_now(connection)
             record = await task.get(connection, project=caller.project, name=name, owner=caller.owner_filter)
+            if record is not None:
+                await require_priority(
+                    connection, caller.project, record.owner, request.backfill.priority or DEFAULT_PRIORITY
+                )
         if record is None:
             raise NotFoundError.of(request.parent)
         problems = Problems()

@@ -7,10 +7,11 @@ from typing import Annotated, Any
 import typer
 
 from ordinaut.cli.commands.database import run_on_database
-from ordinaut.cli.output import echo, local_time, print_json, print_table
+from ordinaut.cli.output import UsageError, echo, local_time, print_json, print_table
 from ordinaut.cli.pagination import collect
 from ordinaut.cli.session import session_of, with_prefix
 from ordinaut.client import Client
+from ordinaut.quotas import DEFAULTS, Limit
 from ordinaut.v1 import project_service_pb2 as requests
 from ordinaut.v1.project_pb2 import Project
 
@@ -156,3 +157,32 @@ def _print(context: typer.Context, project: Project) -> None:
 def _row(project: Project) -> tuple[str, ...]:
     deleted = local_time(project.delete_time) if project.HasField("delete_time") else ""
     return project.name, Project.State.Name(project.state), local_time(project.create_time), deleted
+
+
+@app.command("quota")
+def project_quota(
+    context: typer.Context,
+    name: Name,
+    quota: Annotated[str, typer.Argument(help="Quota to set, such as tasks; none: print all quotas.")] = "",
+    per_agent: Annotated[int | None, typer.Option(min=0, help="Limit of each agent; omitted: the default.")] = None,
+    in_project: Annotated[int | None, typer.Option(min=0, help="Limit of the project; omitted: the default.")] = None,
+) -> None:
+    """Print or set the quotas of a project in the database of ORDINAUT_DATABASE_URL; gateways apply them in 5 s."""
+    from ordinaut.embedded.database import quotas_of, set_quota  # noqa: PLC0415 - needs the database driver
+
+    name = name.removeprefix("projects/")
+    if quota and quota not in DEFAULTS:
+        raise UsageError(f"the quota must be one of {', '.join(DEFAULTS)} (got {quota!r})")
+    if quota:
+        run_on_database(lambda url: set_quota(url, name, quota, Limit(per_agent, in_project)))
+    overrides = run_on_database(lambda url: quotas_of(url, name))
+    rows = {each: default.overridden_by(overrides.get(each)) for each, default in DEFAULTS.items()}
+    if session_of(context).as_json:
+        print_json({each: {"agent": limit.agent, "project": limit.project} for each, limit in rows.items()})
+        return
+    cells = [(each, _limit(limit.agent), _limit(limit.project)) for each, limit in rows.items()]
+    print_table(("QUOTA", "AGENT", "PROJECT"), cells, "")
+
+
+def _limit(value: int | None) -> str:
+    return "" if value is None else str(value)

@@ -15,6 +15,7 @@ from ordinaut.v1.system_service_pb2 import (
     ListWorkersResponse,
 )
 
+QUOTA_COLUMNS = ("QUOTA", "OF", "USED", "LIMIT")
 LATE_COLUMNS = ("LATE", "REASON", "DUE", "DELAY")
 
 
@@ -29,7 +30,7 @@ def whoami(context: typer.Context) -> None:
 
 
 def status(context: typer.Context) -> None:
-    """Print component health, queue sizes, delays, workers, and the tasks that are late."""
+    """Print component health, queue sizes, delays, workers, the quotas in use, and the tasks that are late."""
     session = session_of(context)
 
     async def work(client: Client) -> tuple[GetStatusResponse, ListWorkersResponse]:
@@ -52,6 +53,8 @@ def status(context: typer.Context) -> None:
         *((worker.name, f"{worker.host}, {worker.leased_runs} leased runs") for worker in workers.workers),
     ]
     print_table((f"ORDINAUT {now.version}", ""), rows, "")
+    if used := [(each.quota, each.subject, str(each.used), str(each.limit)) for each in now.quotas if each.used]:
+        print_table(QUOTA_COLUMNS, used, "")
     if now.late_tasks:
         print_table(LATE_COLUMNS, map(_late, now.late_tasks), "")
 

@@ -50,6 +50,15 @@ CREATE TABLE project (
 );
 INSERT INTO project (name) VALUES ('_');
 
+-- Quotas that differ from the defaults (ordinaut/quotas.py); NULL: the default.
+CREATE TABLE project_quota (
+  project text NOT NULL REFERENCES project,
+  quota text NOT NULL,
+  agent_limit bigint CHECK (agent_limit >= 0), -- of each agent
+  project_limit bigint CHECK (project_limit >= 0), -- of the project
+  PRIMARY KEY (project, quota)
+);
+
 -- One row: secrets and counters of this installation.
 CREATE TABLE installation (
   singleton boolean PRIMARY KEY DEFAULT true CHECK (singleton),
@@ -67,6 +76,7 @@ CREATE TABLE agent (
   display_name text NOT NULL DEFAULT '',
   scopes text[] NOT NULL,
   creator uuid, -- uid of the agent that created it, which may act for it; NULL: created in the database
+  min_priority smallint NOT NULL DEFAULT 3 CHECK (min_priority BETWEEN 1 AND 9), -- most urgent one of what it owns
   create_time timestamptz NOT NULL,
   PRIMARY KEY (project, name)
 );

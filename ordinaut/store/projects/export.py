@@ -9,6 +9,7 @@ SQL = Queries(__file__)
 # Rows come after those that they refer to.
 TABLES = {
     "project": SQL.project,
+    "project_quota": SQL.quotas,
     "agent": SQL.agents,
     "agent_token": SQL.tokens,
     "tool": SQL.tools,

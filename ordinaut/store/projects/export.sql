@@ -4,6 +4,9 @@ SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY;
 -- query project: The project.
 SELECT to_jsonb(x)::text FROM project AS x WHERE x.name = :project;
 
+-- query quotas: Quotas that were set.
+SELECT to_jsonb(x)::text FROM project_quota AS x WHERE x.project = :project ORDER BY x.quota;
+
 -- query agents: Agents.
 SELECT to_jsonb(x)::text FROM agent AS x WHERE x.project = :project ORDER BY x.name;
 

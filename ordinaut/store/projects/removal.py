@@ -83,5 +83,6 @@ async def finish(connection: Connection, project: str, batch: int) -> bool:
     await SQL.tokens.run(connection, project=project)
     if await SQL.agents.run(connection, project=project, batch=batch) >= batch:
         return False
+    await SQL.quotas.run(connection, project=project)
     await SQL.project.run(connection, project=project)
     return True

@@ -127,6 +127,9 @@ SELECT remove_audit(:project, :batch);
 -- query tokens: Tokens that were created while the deletion began.
 DELETE FROM agent_token WHERE project = :project;
 
+-- query quotas: Quotas that were set.
+DELETE FROM project_quota WHERE project = :project;
+
 -- query agents: Agents.
 DELETE FROM agent WHERE ctid = ANY(ARRAY(SELECT ctid FROM agent WHERE project = :project LIMIT :batch));
 

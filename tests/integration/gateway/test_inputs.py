@@ -340,8 +340,10 @@ async def test_messages_above_the_limit_are_refused(system: GatewaySystem) -> No
     path = "/ordinaut.v1.TaskService/GetTask"
     large = b"\x0a" + varint(64 << 20) + bytes(64 << 20)
     assert len(gzip.compress(large)) < 1 << 20
-    assert await raw_code(system, path, large[: 5 << 20]) == "RESOURCE_EXHAUSTED"
-    assert await raw_code(system, path, large, compression=grpc.Compression.Gzip) == "RESOURCE_EXHAUSTED"
+    token = {"metadata": (("authorization", f"Bearer {system.admin.token}"),)}
+    assert await raw_code(system, path, large[: 5 << 20], **token) == "RESOURCE_EXHAUSTED"
+    assert await raw_code(system, path, large, compression=grpc.Compression.Gzip, **token) == "RESOURCE_EXHAUSTED"
+    assert await raw_code(system, path, large[: 5 << 20]) == "UNAUTHENTICATED"
 
 
 async def test_unknown_methods_are_unimplemented(system: GatewaySystem) -> None:

@@ -8,7 +8,8 @@ import pytest
 import pytest_asyncio
 
 from gateway.events.service import SCAN_EVENTS_MAX
-from ordinaut.store import event
+from ordinaut.quotas import Limit
+from ordinaut.store import event, quota
 from ordinaut.v1.event_pb2 import Event
 from ordinaut.v1.event_service_pb2 import BatchPublishEventsRequest, ListEventsRequest, PublishEventRequest
 from ordinaut.v1.system_service_pb2 import GetStatusRequest, LateTask
@@ -25,6 +26,9 @@ HOURLY = {"triggers": [{"cron": "@hourly"}], "time_zone": "UTC"}
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def system(postgres_url: str) -> AsyncIterator[GatewaySystem]:
     async with fresh_database(postgres_url) as url, gateway_system(url) as started:
+        async with started.database.connection() as connection:  # before the first call reads the quotas
+            limit = Limit(100_000, 100_000)
+            await quota.put(connection, project="default", quota="events_per_second", limit=limit)
         yield started
 
 

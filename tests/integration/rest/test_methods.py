@@ -1,6 +1,7 @@
 """Every public method over HTTP answers as it does over gRPC."""
 
 import gzip
+import json
 from collections.abc import AsyncIterator
 
 import pytest
@@ -14,7 +15,7 @@ from ordinaut.v1.run_service_pb2 import GetRunRequest
 from ordinaut.v1.state_service_pb2 import GetStateEntryRequest
 from ordinaut.v1.task_service_pb2 import GetTaskRequest, ListTasksRequest
 from tests.integration.conftest import fresh_database
-from tests.integration.support.rest_system import TASK, RestSystem, rest_system
+from tests.integration.support.rest_system import TASK, Answer, RestSystem, rest_system
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 METHODS = [method for service in DESCRIPTORS for method in service.methods]
@@ -166,3 +167,25 @@ async def test_fixes_are_returned(rest: RestSystem) -> None:
     assert (answer.status, answer.violations) == (400, {"task.pipeline.steps[0].uses": "UNKNOWN_TOOL"})
     fixes = [detail for detail in answer.json["error"]["details"] if detail["@type"].endswith("ordinaut.v1.Fix")]
     assert fixes[0]["operations"][0]["path"] == "/pipeline/steps/0/uses"
+
+
+def fix_paths(answer: Answer) -> set[tuple[str, str]]:
+    details = [detail for detail in answer.json["error"]["details"] if detail["@type"].endswith("ordinaut.v1.Fix")]
+    return {(operation["op"], operation["path"]) for detail in details for operation in detail["operations"]}
+
+
+async def test_fixes_of_a_body_that_another_process_reads(rest: RestSystem) -> None:
+    """YAML of more than 2 KiB gets the fixes of a short body; a body of more than 64 KiB gets none."""
+    step = {"id": "a", "uses": "orchestrator.st", "with": {"x": 1}}
+    bodies = [
+        json.dumps({"displayNam": "x", "pipeline": {"steps": [step]}, "description": "x" * size})
+        for size in (0, 4000, 70_000)
+    ]
+    kinds = [{"content-type": f"application/{kind}"} for kind in ("json", "yaml", "json")]
+    answers = [
+        await rest.call("POST", "/v1/tasks", data=body.encode(), headers=headers)
+        for body, headers in zip(bodies, kinds, strict=True)
+    ]
+    assert {answer.status for answer in answers} == {400}
+    expected = {("move", "/display_name"), ("replace", "/pipeline/steps/0/uses")}
+    assert [fix_paths(answer) for answer in answers] == [expected, expected, set()]

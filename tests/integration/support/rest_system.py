@@ -92,10 +92,10 @@ class RestSystem:
 
 
 @asynccontextmanager
-async def rest_system(database_url: str) -> AsyncIterator[RestSystem]:
+async def rest_system(database_url: str, **more: Any) -> AsyncIterator[RestSystem]:
     """Everything started on free ports, and stopped at the end."""
-    async with gateway_system(database_url) as system:
-        server = serve_rest(system.gateway.health, "127.0.0.1:0", system.port, "127.0.0.1:0")
+    async with gateway_system(database_url, **more) as system:
+        server = serve_rest(system.gateway, "127.0.0.1:0")
         async with server as port, _session() as http:
             yield RestSystem(system, f"http://127.0.0.1:{port}", http)
 

@@ -98,7 +98,7 @@ COMMANDS = {
     "tool list": "",
     "whoami": "",
 }
-WITHOUT_SERVER = {"up", "migrate", "project operator", "protos", "login", "logout", "admin token"}
+WITHOUT_SERVER = {"up", "migrate", "project operator", "project quota", "protos", "login", "logout", "admin token"}
 
 
 def names(command: Any, prefix: str = "") -> Iterator[str]:

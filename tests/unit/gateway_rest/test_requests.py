@@ -19,10 +19,9 @@ from gateway.rest.transcoding.headers import Headers
 from gateway.rest.transcoding.preconditions import Preconditions
 from gateway.rest.transcoding.routes import Route, RouteTable
 from gateway.services import DESCRIPTORS
-from ordinaut.documents.json_text import read_json
 
 ROUTES = {route.method.name: route for route in RouteTable(DESCRIPTORS).routes}
-BODY = Body(b"{}", read_json)
+BODY = Body(b"{}")
 NONE = Preconditions("", "", "")
 WRITABLE = ["description", "display_name", "labels", "schedule", "pipeline", "params", "run_policy", "params_schema"]
 JSON_NAMES = {"display_name": "displayName", "run_policy": "runPolicy", "params_schema": "paramsSchema"}
@@ -30,14 +29,14 @@ VALUES = {"description": "x", "display_name": "x"}
 
 
 def made(name: str, body: Any = None, query: str = "", values: dict[str, str] | None = None) -> Any:
-    sent = None if body is None else Body(json.dumps(body).encode(), read_json)
+    sent = None if body is None else Body(json.dumps(body).encode())
     request, problems, _ = assemble(ROUTES[name], values or {}, query.encode(), sent, NONE)
     assert not problems
     return request
 
 
 def refused(name: str, body: Any = None, query: str = "", values: dict[str, str] | None = None) -> set[str]:
-    sent = None if body is None else Body(json.dumps(body).encode(), read_json)
+    sent = None if body is None else Body(json.dumps(body).encode())
     _, problems, _ = assemble(ROUTES[name], values or {}, query.encode(), sent, NONE)
     return {violation.field for violation in problems}
 
@@ -101,7 +100,7 @@ def test_the_methods_with_an_optional_body_include_the_commands() -> None:
 @pytest.mark.parametrize("content", [None, b"{}", b"null"])
 def test_an_optional_body_may_be_empty(name: str, content: bytes | None) -> None:
     values = {path: f"{path}s/x" for path, _ in ROUTES[name].template.variables}
-    sent = None if content is None else Body(content, read_json)
+    sent = None if content is None else Body(content)
     request, problems, _ = assemble(ROUTES[name], values, b"", sent, NONE)
     assert not problems
     assert {field.name for field, _ in request.ListFields()} == set(values)

@@ -44,13 +44,16 @@ def create_agent(
         ),
     ],
     display_name: Annotated[str, typer.Option(help="Human-readable name.")] = "",
+    min_priority: Annotated[
+        int, typer.Option(min=1, max=9, help="Most urgent priority of its tasks and runs; 1 is the most urgent.")
+    ] = 3,
 ) -> None:
     """Create an agent and print its token, which cannot be displayed again."""
     session = session_of(context)
     name = with_prefix("agents", name)
 
     async def work(client: Client) -> AgentToken:
-        agent = Agent(display_name=display_name, scopes=scope)
+        agent = Agent(display_name=display_name, scopes=scope, min_priority=min_priority)
         agent = await client.agents.CreateAgent(CreateAgentRequest(agent=agent, agent_id=name.partition("/")[2]))
         return await client.agents.CreateAgentToken(CreateAgentTokenRequest(parent=agent.name))
 

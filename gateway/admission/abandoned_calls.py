@@ -54,10 +54,10 @@ class AbandonedCalls:
 
 def shut_down(peer: str) -> int:
     """Shuts down the connection of this process with `peer`; returns the number of sockets that were found."""
-    wanted = _endpoint(peer)
-    if wanted is None:
+    peer_endpoint = _endpoint(peer)
+    if peer_endpoint is None:
         return 0
-    return sum(_shut_down(int(entry.name), wanted) for entry in DESCRIPTORS.iterdir() if _is_socket(entry))
+    return sum(_shut_down(int(entry.name), peer_endpoint) for entry in DESCRIPTORS.iterdir() if _is_socket(entry))
 
 
 def _is_socket(entry: Path) -> bool:
@@ -67,11 +67,11 @@ def _is_socket(entry: Path) -> bool:
         return False
 
 
-def _shut_down(descriptor: int, wanted: tuple[str, int]) -> bool:
+def _shut_down(descriptor: int, peer_endpoint: tuple[str, int]) -> bool:
     try:
         with socket.socket(fileno=os.dup(descriptor)) as connection:
             peer = connection.getpeername()
-            if not isinstance(peer, tuple) or (peer[0].removeprefix("::ffff:"), peer[1]) != wanted:
+            if not isinstance(peer, tuple) or (peer[0].removeprefix("::ffff:"), peer[1]) != peer_endpoint:
                 return False
             connection.shutdown(socket.SHUT_RDWR)
             return True

@@ -76,10 +76,10 @@ class _Answer:
 
         A key that only the misspelled name of another one makes wrong needs no fix of its own.
         """
-        known = _counted(self.violations)
-        alone = [each for each in _distinct(self.violations) if await self._are_right([each], known)]
+        earlier = _counted(self.violations)
+        alone = [each for each in _distinct(self.violations) if await self._are_right([each], earlier)]
         renaming, others = _parted(alone)
-        remaining = known
+        remaining = earlier
         for _ in range(MAX_PASSES):
             if not renaming:
                 break
@@ -101,8 +101,8 @@ class _Answer:
         for each in [each for each in self.accepted if _moves(each)]:
             if each not in self.accepted or not _beyond(await self._after([each]), self.violations):
                 continue
-            renaming = [other for other in self.accepted if _moves(other)]
-            siblings = [other for other in renaming if _parent(other) == _parent(each)]
+            renaming = [fix for fix in self.accepted if _moves(fix)]
+            siblings = [fix for fix in renaming if _parent(fix) == _parent(each)]
             for together in (siblings, renaming):
                 if len(together) > 1 and not _beyond(await self._after(together), self.violations):
                     self._join(together)
@@ -110,8 +110,8 @@ class _Answer:
 
     def _join(self, together: Sequence[Violation]) -> None:
         joined = replace(together[0], repair=_joined(together))
-        self.violations = [joined if other is together[0] else other for other in self.violations]
-        self.accepted = [other for other in self.accepted if other not in together] + [joined]
+        self.violations = [joined if fix is together[0] else fix for fix in self.violations]
+        self.accepted = [fix for fix in self.accepted if fix not in together] + [joined]
 
     def result(self) -> list[Violation]:
         """The violations in order; the repairs that were not accepted are removed."""
@@ -157,9 +157,9 @@ def _parted(violations: Sequence[Violation]) -> tuple[list[Violation], list[Viol
     return [each for each in violations if _moves(each)], [each for each in violations if not _moves(each)]
 
 
-def _beyond(after: Sequence[Violation], known: Sequence[Violation]) -> list[Violation]:
+def _beyond(after: Sequence[Violation], earlier: Sequence[Violation]) -> list[Violation]:
     """The violations that are not among the known ones."""
-    left, new = _counted(known), []
+    left, new = _counted(earlier), []
     for each in after:
         left[_key(each)] -= 1
         if left[_key(each)] < 0:
@@ -180,7 +180,7 @@ def _distinct(violations: Iterable[Violation]) -> list[Violation]:
     """The violations with a fix, at most 32; of those with the same fix only the first."""
     chosen: list[Violation] = []
     for each in violations:
-        if each.repair is not None and not any(_operations([each]) == _operations([other]) for other in chosen):
+        if each.repair is not None and not any(_operations([each]) == _operations([fix]) for fix in chosen):
             chosen.append(each)
     return chosen[:MAX_FIXES]
 

@@ -76,7 +76,7 @@ def is_rehearsal() -> bool:
 
 
 async def rehearse(
-    call: Callable[[], Awaitable[Any]], known: Sequence[Violation], *, complete: bool = False
+    call: Callable[[], Awaitable[Any]], earlier: Sequence[Violation], *, complete: bool = False
 ) -> list[Violation]:
     """Validates a call and returns its violations after the known ones.
 
@@ -87,7 +87,7 @@ async def rehearse(
     try:
         await call()
     except (InvalidArgumentError, PermissionDeniedError) as failure:
-        return [*known, *independent(failure.violations, known)]
+        return [*earlier, *independent(failure.violations, earlier)]
     except (UnavailableError, TimeoutError):
         if complete:
             raise
@@ -95,12 +95,12 @@ async def rehearse(
         pass  # it would be executed, or refused for a reason that is not in the request
     finally:
         _rehearsing.reset(token)
-    return list(known)
+    return list(earlier)
 
 
-def independent(violations: Sequence[Violation], known: Sequence[Violation]) -> list[Violation]:
+def independent(violations: Sequence[Violation], earlier: Sequence[Violation]) -> list[Violation]:
     """The violations at fields that could be read: those at other fields are consequences of a known one."""
-    fields = [violation.field for violation in known]
+    fields = [violation.field for violation in earlier]
     return [each for each in violations if not any(_inside(each.field, field) for field in fields)]
 
 

@@ -165,11 +165,11 @@ class TaskValidator:
             *(Finding(violation) for violation in problems.violations),
             *_findings(schedule.violations, "schedule"),
             *(
-                found
+                finding
                 for violation in pipeline.violations
-                for found in _findings([violation], "" if _is_in_task(violation.field) else "pipeline")
+                for finding in _findings([violation], "" if _is_in_task(violation.field) else "pipeline")
             ),
-            *(replace(found, is_warning=True) for found in _findings(pipeline.warning_fixes, "pipeline")),
+            *(replace(finding, is_warning=True) for finding in _findings(pipeline.warning_fixes, "pipeline")),
         ]
 
     async def validate_inline(

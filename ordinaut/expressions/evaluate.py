@@ -156,7 +156,7 @@ def _slice(_compiler: Compiler, node: Node, _head: bool, _nested: bool, _strict:
 def _projection(compiler: Compiler, node: Node, head: bool, nested: bool, _strict: bool) -> Evaluate:
     base = compiler.compile(node["children"][0], head=head, nested=nested, strict=False)
     before = compiler.nodes
-    right = _right(compiler, node["children"][1])
+    rhs = _right(compiler, node["children"][1])
     condition = compiler.inner(node["children"][2]) if len(node["children"]) > 2 else None
     parts = compiler.nodes - before
     of_values = node["type"] == "value_projection"
@@ -171,7 +171,7 @@ def _projection(compiler: Compiler, node: Node, head: bool, nested: bool, _stric
         members: Any = elements.values() if type(elements) is dict else elements
         if condition is not None:
             members = [member for member in members if truthy(condition(member, scope))]
-        results = (right(member, scope) for member in members)
+        results = (rhs(member, scope) for member in members)
         return [value for value in results if value is not None]
 
     return evaluate
@@ -228,18 +228,18 @@ def _multi_dict(compiler: Compiler, node: Node, _head: bool, nested: bool, stric
 
 
 def _logic(compiler: Compiler, node: Node, head: bool, nested: bool, _strict: bool) -> Evaluate:
-    left, right = (compiler.compile(child, head=True, nested=nested, strict=False) for child in node["children"])
+    lhs, rhs = (compiler.compile(child, head=True, nested=nested, strict=False) for child in node["children"])
     if node["type"] == "or_expression":
 
         def either(current: Any, scope: Scope) -> Any:
-            value = left(current, scope)
-            return value if truthy(value) else right(current, scope)
+            value = lhs(current, scope)
+            return value if truthy(value) else rhs(current, scope)
 
         return either
 
     def both(current: Any, scope: Scope) -> Any:
-        value = left(current, scope)
-        return right(current, scope) if truthy(value) else value
+        value = lhs(current, scope)
+        return rhs(current, scope) if truthy(value) else value
 
     return both
 
@@ -250,21 +250,21 @@ def _not(compiler: Compiler, node: Node, _head: bool, nested: bool, _strict: boo
 
 
 def _pipe(compiler: Compiler, node: Node, _head: bool, nested: bool, strict: bool) -> Evaluate:
-    left = compiler.compile(node["children"][0], head=True, nested=nested, strict=strict)
-    right = compiler.inner(node["children"][1])
-    return lambda current, scope: right(left(current, scope), scope)
+    lhs = compiler.compile(node["children"][0], head=True, nested=nested, strict=strict)
+    rhs = compiler.inner(node["children"][1])
+    return lambda current, scope: rhs(lhs(current, scope), scope)
 
 
 def _comparison(compiler: Compiler, node: Node, _head: bool, nested: bool, _strict: bool) -> Evaluate:
-    left, right = (compiler.compile(child, head=True, nested=nested, strict=False) for child in node["children"])
+    lhs, rhs = (compiler.compile(child, head=True, nested=nested, strict=False) for child in node["children"])
     compare = _ordering(ORDERINGS[node["value"]]) if node["value"] in ORDERINGS else _equality(node["value"] == "eq")
     check = require_order if node["value"] in ORDERINGS else require_one_type
 
     def evaluate(current: Any, scope: Scope) -> Any:
-        return compare(left(current, scope), right(current, scope), scope)
+        return compare(lhs(current, scope), rhs(current, scope), scope)
 
     def evaluate_checked(current: Any, scope: Scope) -> Any:
-        first, second = left(current, scope), right(current, scope)
+        first, second = lhs(current, scope), rhs(current, scope)
         if type(first) is not type(second) or type(first) not in {str, int, float}:
             try:
                 check(first, second)

@@ -69,18 +69,18 @@ class PureFunctions(functions.Functions):
         return (times.parse_timestamp(until) - times.parse_timestamp(timestamp)).total_seconds()
 
     @signature(NUMBER, NUMBER)
-    def _func_add(self, left: float, right: float) -> float:
-        return _number(left + right)
+    def _func_add(self, lhs: float, rhs: float) -> float:
+        return _number(lhs + rhs)
 
     @signature(NUMBER, NUMBER)
-    def _func_mul(self, left: float, right: float) -> float:
-        return _number(left * right)
+    def _func_mul(self, lhs: float, rhs: float) -> float:
+        return _number(lhs * rhs)
 
     @signature(NUMBER, NUMBER)
-    def _func_div(self, left: float, right: float) -> float:
-        if right == 0:
+    def _func_div(self, lhs: float, rhs: float) -> float:
+        if rhs == 0:
             raise ExpressionError(Kind.VALUE, "division by zero")
-        return _number(left / right)
+        return _number(lhs / rhs)
 
     @signature(ANY)
     def _func_to_json(self, value: Any) -> str:

@@ -115,16 +115,16 @@ class _Chain:
 
     def _has_moved(self, row: _Sealed, nearby: Sequence[_Sealed]) -> bool:
         """Whether the chain continues with a record, or with the content of a record, that is now elsewhere."""
-        sealed = {other.hash for other in nearby}
+        sealed = {neighbour.hash for neighbour in nearby}
         return any(self._link(candidate) in sealed for candidate in _moved(row, nearby))
 
 
 def _moved(row: _Sealed, nearby: Sequence[_Sealed]) -> Iterator[_Sealed]:
-    for other in nearby:
-        if other is not row:
-            yield replace(other, seq=row.seq)
-            yield replace(row, time=other.time, body_hash=other.body_hash)
-            yield replace(row, body_hash=other.body_hash)
+    for neighbour in nearby:
+        if neighbour is not row:
+            yield replace(neighbour, seq=row.seq)
+            yield replace(row, time=neighbour.time, body_hash=neighbour.body_hash)
+            yield replace(row, body_hash=neighbour.body_hash)
 
 
 async def _overdue(connection: Connection, project: str) -> Problem | None:

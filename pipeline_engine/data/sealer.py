@@ -122,12 +122,12 @@ class Sealer:
         # A text that looks encrypted is encrypted, so that `open` restores it.
         if text in self._whole or PREFIX in text:
             return replace(text)
-        found = self._found_in(text)
-        if not found:
+        matches = self._found_in(text)
+        if not matches:
             return text
-        if text in found:
+        if text in matches:
             return replace(text)
-        longest_first = sorted(found, key=len, reverse=True)
+        longest_first = sorted(matches, key=len, reverse=True)
         return re.sub("|".join(map(re.escape, longest_first)), lambda match: replace(match.group()), text)
 
     def _found_in(self, text: str) -> set[str]:
@@ -137,7 +137,7 @@ class Sealer:
         the forms with this start have. After MAX_PROBES of these in one document, a text with such a start counts as
         sensitive as a whole.
         """
-        found: set[str] = set()
+        matches: set[str] = set()
         for index in range(len(text) - MIN_IN_TEXT + 1) if self._in_text else ():
             by_length = self._in_text.get(text[index : index + MIN_IN_TEXT])
             if by_length is None:
@@ -147,8 +147,8 @@ class Sealer:
                 return {text}
             for length, forms in by_length.items():
                 if (part := text[index : index + length]) in forms:
-                    found.add(part)
-        return found
+                    matches.add(part)
+        return matches
 
     @staticmethod
     def _text_of(value: Any) -> str:

@@ -43,8 +43,10 @@ class RecordedRun:
 
     def finished_after_cancel(self) -> bool:
         """Whether the run was cancelled and then ran its `finally`."""
-        begun = self._attempts.get((FINALLY, 1))
-        return begun is not None and bool(orjson.loads(begun.entry.output or b"{}").get("state") == CANCELLED)
+        first_entry = self._attempts.get((FINALLY, 1))
+        return first_entry is not None and bool(
+            orjson.loads(first_entry.entry.output or b"{}").get("state") == CANCELLED
+        )
 
     def repeat_decision(self, path: str, number: int) -> dict[str, Any] | None:
         """Returns the answer of a person who had an UNSAFE call repeated; the failed attempt contains it."""

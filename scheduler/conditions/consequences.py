@@ -42,11 +42,11 @@ async def _matches(
     connection: Connection, todo: Todo, answer: Answer, triggers: Mapping[int, EventTrigger]
 ) -> list[Match]:
     """The runs to queue, of the triggers that may still start them: the evaluation took some time."""
-    ids = list({found.condition for found in answer.matches})
+    ids = list({hit.condition for hit in answer.matches})
     if not ids:
         return []
     current = {trigger.id for trigger in await match_todo.triggers(connection, ids)}
-    first = min(found.position for found in answer.matches)
+    first = min(hit.position for hit in answer.matches)
     await match_todo.hold_paused(connection, todo, [each for each in ids if each not in current], first - 1)
     started = (
         new_match(each.body, triggers[each.condition], answer.events[each.event])

@@ -54,9 +54,9 @@ def wait_keys(todo: Todo, first: int) -> list[tuple[UUID, str]]:
 
 
 async def _rows(connection: Connection, todo: Todo) -> tuple[Sequence[LogEntry], int]:
-    found = await event.read(connection, project=todo.project, after=todo.after, batch=ROWS)
-    inside = [row for row in found if row.position <= todo.until]
+    page = await event.read(connection, project=todo.project, after=todo.after, batch=ROWS)
+    inside = [row for row in page if row.position <= todo.until]
     rows = first_bytes(inside, ROW_BYTES)
-    if len(rows) == len(inside) and (len(inside) < len(found) or len(found) < ROWS):
+    if len(rows) == len(inside) and (len(inside) < len(page) or len(page) < ROWS):
         return rows, todo.until
     return rows, min(rows[-1].position + rows[-1].count - 1, todo.until)

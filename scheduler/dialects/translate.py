@@ -103,17 +103,17 @@ def _phrase(text: str, context: Context) -> Translation | None:
         return None
     where = zone_of(clauses.zone) if clauses.zone else context.where
     inside = replace(context, where=where)
-    meant = meaning(clauses, context.field, context.now, inside.local if where else None)
-    if meant is None:
+    phrase = meaning(clauses, context.field, context.now, inside.local if where else None)
+    if phrase is None:
         return None
-    readings = tuple(_meant(meant, clauses.zone or "", inside))
+    readings = tuple(_meant(phrase, clauses.zone or "", inside))
     if len(readings) == 1:
         return certain(readings[0])
-    return Translation(meant.certainty, readings, meant.question, default=meant.default)
+    return Translation(phrase.certainty, readings, phrase.question, default=phrase.default)
 
 
-def _meant(meant: Meaning, zone: str, context: Context) -> Iterator[Reading]:
-    for option in meant.options:
+def _meant(phrase: Meaning, zone: str, context: Context) -> Iterator[Reading]:
+    for option in phrase.options:
         trigger = write(option.when, context.local) if isinstance(option.when, Calendar) else option.when
         why = f"Writes the phrase as {trigger.kind}."
         yield Reading(option.id, option.label, trigger, zone=zone, why=why)

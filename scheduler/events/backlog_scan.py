@@ -94,8 +94,8 @@ async def _scan(
     after = await _start(connection, open_wait)
     if after >= until or not is_constant_wait(open_wait):
         return Scan(open_wait, after)
-    found = await event.read(connection, project=open_wait.project, after=after, batch=ROWS)
-    rows = first_bytes(found, BYTES)
+    page = await event.read(connection, project=open_wait.project, after=after, batch=ROWS)
+    rows = first_bytes(page, BYTES)
     transactions = await read_transactions(connection, [row.id for row in rows], [open_wait])
     for number, logged in ((row.id, logged) for row in rows for logged in events_of(stream_entry(row))):
         if logged.position <= after:  # earlier in the same row
@@ -112,7 +112,7 @@ async def _scan(
             ):
                 return Scan(open_wait, logged.position, event=logged.json().decode())
         after = logged.position
-    return Scan(open_wait, until if len(rows) == len(found) < ROWS else after)
+    return Scan(open_wait, until if len(rows) == len(page) < ROWS else after)
 
 
 async def _start(connection: Connection, open_wait: OpenWait) -> int:

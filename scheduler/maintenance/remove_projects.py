@@ -43,34 +43,34 @@ class RemoveProjects:
 
 async def _step(connection: Connection, after: str) -> tuple[bool, str | None]:
     """One batch for the next project after `after`: whether it changed anything, and the project."""
-    found = await removal.lock(connection, after=after, settle=SETTLE, patience=PATIENCE)
-    if found is None:
+    candidate = await removal.lock(connection, after=after, settle=SETTLE, patience=PATIENCE)
+    if candidate is None:
         return False, None
-    worked = await _stop(connection, found) or await _delete(connection, found)
-    return worked, found.project
+    worked = await _stop(connection, candidate) or await _delete(connection, candidate)
+    return worked, candidate.project
 
 
-async def _stop(connection: Connection, found: Removal) -> bool:
+async def _stop(connection: Connection, candidate: Removal) -> bool:
     """Ends what may start or continue a run."""
-    tasks = await removal.tasks(connection, found.project, TASKS)
+    tasks = await removal.tasks(connection, candidate.project, TASKS)
     for uid in tasks:
         await cursor.remove(connection, uid)
         await task.delete(connection, uid)
         await backfill.cancel(connection, uid, None, REASON)
-    runs = await removal.live_runs(connection, found.project, BATCH)
+    runs = await removal.live_runs(connection, candidate.project, BATCH)
     if runs:
         await due_work_finish.cancel_runs(connection, runs=runs, reason=REASON)
     return bool(tasks or runs)
 
 
-async def _delete(connection: Connection, found: Removal) -> bool:
-    if found.overdue and await removal.drop_live_runs(connection, found.project, BATCH):
+async def _delete(connection: Connection, candidate: Removal) -> bool:
+    if candidate.overdue and await removal.drop_live_runs(connection, candidate.project, BATCH):
         return True
-    if not found.settled or await removal.has_live_runs(connection, found.project):
+    if not candidate.settled or await removal.has_live_runs(connection, candidate.project):
         return False
-    if await removal.delete_rows(connection, found.project, BATCH):
+    if await removal.delete_rows(connection, candidate.project, BATCH):
         return True
-    if await removal.finish(connection, found.project, BATCH):
-        log.info("project_deleted", project=found.project)
+    if await removal.finish(connection, candidate.project, BATCH):
+        log.info("project_deleted", project=candidate.project)
         return True
     return False

@@ -222,8 +222,8 @@ class CompiledSchedule:
 
     def _first_open_of_zones(self, since: datetime) -> Instant | None:
         """The first of what each trigger has: the days of its zone end at other instants than those of others."""
-        found = [(place, self._open_firing(place, since)) for place in range(len(self._timed_triggers))]
-        firings = [(firing.time, place, firing) for place, firing in found if firing is not None]
+        heads = [(place, self._open_firing(place, since)) for place in range(len(self._timed_triggers))]
+        firings = [(firing.time, place, firing) for place, firing in heads if firing is not None]
         if not firings:
             return None
         _, place, firing = min(firings, key=lambda entry: entry[:2])

@@ -27,5 +27,5 @@ class UnionTrigger(TimeTrigger):
 
     def firings(self, instant: datetime) -> list[tuple[int, Firing]]:
         """The next firing of each trigger that has one, with the trigger's index."""
-        found = [(place, trigger.after(instant)) for place, trigger in enumerate(self.triggers)]
-        return [(place, firing) for place, firing in found if firing is not None]
+        candidates = [(place, trigger.after(instant)) for place, trigger in enumerate(self.triggers)]
+        return [(place, firing) for place, firing in candidates if firing is not None]

@@ -17,13 +17,13 @@ from scheduler.validation.kept_parts import KeptParts
 SECOND = timedelta(seconds=1)
 
 
-def complete_count(schedule: Schedule, kept: KeptParts, now: datetime, findings: Findings) -> None:
+def complete_count(schedule: Schedule, parts: KeptParts, now: datetime, findings: Findings) -> None:
     """Writes counted_from and counted_before.
 
     A change of the schedule does not begin to count anew: what the old triggers have fired counts. Only when all time
     triggers are replaced, or when there was no limit, do occurrences count from now on.
     """
-    before = kept.before
+    before = parts.before
     if schedule.HasField("start_time") or not schedule.max_occurrences:
         _clear(schedule)
     elif before is None:
@@ -35,7 +35,7 @@ def complete_count(schedule: Schedule, kept: KeptParts, now: datetime, findings:
         schedule.counted_before = before.counted_before
     else:
         _begin(schedule, now)
-        schedule.counted_before = _passed(before, now) if kept.has_time_triggers else 0
+        schedule.counted_before = _passed(before, now) if parts.has_time_triggers else 0
 
 
 def _clear(schedule: Schedule) -> None:

@@ -57,20 +57,20 @@ def validate(
     completed = Schedule()
     completed.CopyFrom(schedule)
     _drop_empty(completed)
-    kept = keep(completed, before, now)
-    _check_window(completed, None if stored or kept.ends_as_before(completed) else since, findings)
+    parts = keep(completed, before, now)
+    _check_window(completed, None if stored or parts.ends_as_before(completed) else since, findings)
     check_fields(completed, findings)
-    choice = _complete(completed, kept, now, findings)
+    choice = _complete(completed, parts, now, findings)
     check = TriggerCheck(findings, choice.of, None if stored else since, dst_of(completed), schedule, now, stored)
     check_kept = replace(check, since=None, stored=True)
     for index, trigger in enumerate(completed.triggers):
-        accepted = index in kept.triggers and (trigger.WhichOneof("kind") != "once" or kept.was_past(index, since))
+        accepted = index in parts.triggers and (trigger.WhichOneof("kind") != "once" or parts.was_past(index, since))
         (check_kept if accepted else check)(trigger, f"triggers[{index}]")
     check_exclusions(completed, choice.zone, findings)
     if findings.violations:
         return Checked(findings.violations, schedule, ())
     _check_instants(completed, None if stored or completed == before else since, findings)
-    warnings = [] if findings.violations else [*warnings_of(completed, since), *kept.warnings(completed)]
+    warnings = [] if findings.violations else [*warnings_of(completed, since), *parts.warnings(completed)]
     return Checked(findings.violations, completed, warnings)
 
 
@@ -81,7 +81,7 @@ def _drop_empty(schedule: Schedule) -> None:
             schedule.ClearField(field)
 
 
-def _complete(schedule: Schedule, kept: KeptParts, now: datetime, findings: Findings) -> ZoneChoice:
+def _complete(schedule: Schedule, parts: KeptParts, now: datetime, findings: Findings) -> ZoneChoice:
     """Adds ids, zone and anchors."""
     _complete_ids(schedule, findings)
     check_anchors(schedule, findings)
@@ -89,7 +89,7 @@ def _complete(schedule: Schedule, kept: KeptParts, now: datetime, findings: Find
     choice = choose_zone(schedule, findings, now)
     schedule.time_zone = choice.name
     attach(schedule, detached, choice.of, now)
-    complete_count(schedule, kept, now, findings)
+    complete_count(schedule, parts, now, findings)
     return choice
 
 

@@ -96,12 +96,14 @@ def translate_argo(tree: Any) -> list[Draft]:
     dag = first(first(holder, "dag"), "tasks") or first(holder, "steps") or first(first(holder, "pipeline"), "steps")
     for number, part in enumerate(dag if isinstance(dag, Array) else (), 1):
         group = objects(part)
-        made = [_step(draft, step, templates) for step in group]
-        if len(made) > 1:
-            branches = Object({step_name(str(one["id"])): Array([one], one.place) for one in made}, made[0].place)
-            steps.append(Object({"id": f"group{number}", "branches": branches}, made[0].place))
+        members = [_step(draft, step, templates) for step in group]
+        if len(members) > 1:
+            branches = Object(
+                {step_name(str(member["id"])): Array([member], member.place) for member in members}, members[0].place
+            )
+            steps.append(Object({"id": f"group{number}", "branches": branches}, members[0].place))
         else:
-            steps.extend(made)
+            steps.extend(members)
     for key in ("steps", "pipeline", "templates", "entrypoint"):
         tree.pop(key, None)
     pipeline = Object({"version": 1, "steps": steps}, steps.place)

@@ -174,7 +174,7 @@ def _core(draft: Draft, task: Object, step: Object, kind: str) -> None:
         step["do"] = _tasks(draft, task.get("tasks"))
     elif kind == "Parallel":
         inner = objects(_tasks(draft, task.get("tasks")))
-        step["branches"] = Object({str(one.get("id")): Array([one], one.place) for one in inner}, task.place)
+        step["branches"] = Object({str(child.get("id")): Array([child], child.place) for child in inner}, task.place)
     elif kind in {"Sequential", "WorkingDirectory", "AllowFailure"}:
         step["do"] = _tasks(draft, task.get("tasks"))
         if kind == "AllowFailure":

@@ -109,13 +109,13 @@ def _program(command: str) -> str:
 
 
 def _distinct(drafts: list[Draft]) -> None:
-    taken: set[str] = set()
+    used: set[str] = set()
     for draft in drafts:
         name, number = str(draft.root["name"]), 1
-        while draft.root["name"] in taken:
+        while draft.root["name"] in used:
             number += 1
             draft.root["name"] = f"{name}-{number}"
-        taken.add(str(draft.root["name"]))
+        used.add(str(draft.root["name"]))
 
 
 def is_timer(text: str) -> bool:

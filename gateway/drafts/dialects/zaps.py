@@ -121,8 +121,8 @@ def _steps(draft: Draft, actions: list[Object]) -> list[Any]:
         if FEEDER.fullmatch(str(action.get("uses", ""))):
             items = first(first(action, "with"), "array")
             continue
-        made = _alternatives(draft, action) if isinstance(action.get("paths"), Array) else [_action(draft, action)]
-        for step in made:
+        converted = _alternatives(draft, action) if isinstance(action.get("paths"), Array) else [_action(draft, action)]
+        for step in converted:
             if condition:
                 step["if"] = _joined(condition, _bare(str(step["if"]))) if "if" in step else condition
             if items is not None:
@@ -142,9 +142,9 @@ def _alternatives(draft: Draft, action: Object) -> list[Object]:
             own = " && ".join(f"!({text})" for text in earlier)
             inner = first(path, "else", "then", "default")
         for step in objects(inner):
-            made = _action(draft, step)
-            made["if"] = _joined(own, _bare(str(made["if"]))) if "if" in made else own
-            result.append(made)
+            converted = _action(draft, step)
+            converted["if"] = _joined(own, _bare(str(converted["if"]))) if "if" in converted else own
+            result.append(converted)
     return result
 
 

@@ -75,18 +75,24 @@ def _listed(work: Work, step: Object) -> None:
 def _comparison(value: Object) -> str:
     """`{left: a, operator: ">", right: 1}` as an expression; empty for anything else."""
     words = {folded(key): key for key in value}
-    left = next((words[name] for name in ("left", "value1", "field", "variable", "a", "path") if name in words), None)
+    left_side = next(
+        (words[name] for name in ("left", "value1", "field", "variable", "a", "path") if name in words), None
+    )
     right = next(
-        (words[name] for name in ("right", "value2", "value", "b", "equals") if name in words and words[name] != left),
+        (
+            words[name]
+            for name in ("right", "value2", "value", "b", "equals")
+            if name in words and words[name] != left_side
+        ),
         None,
     )
     operator = next((words[name] for name in ("operator", "operation", "op", "comparator") if name in words), None)
-    if left is None or right is None or operator is None or len(value) != 3:
+    if left_side is None or right is None or operator is None or len(value) != 3:
         return ""
     symbol = OPERATORS.get(folded(str(value[operator])), str(value[operator]))
-    if symbol not in {"==", "!=", "<", "<=", ">", ">="} or not isinstance(value[left], str):
+    if symbol not in {"==", "!=", "<", "<=", ">", ">="} or not isinstance(value[left_side], str):
         return ""
-    return f"{_bare(value[left].removeprefix('='))} {symbol} {_operand(value[right])}"
+    return f"{_bare(value[left_side].removeprefix('='))} {symbol} {_operand(value[right])}"
 
 
 def _operand(value: Any) -> str:
@@ -149,12 +155,12 @@ def _switch(work: Work, step: Object) -> None:
     subject = next((step[words[name]] for name in ("switch", "value", "on", "expression") if name in words), None)
     if not isinstance(cases, Object) or not isinstance(subject, str) or set(step) & {"uses", "do", "if"}:
         return
-    other = next((step[words[name]] for name in ("default", "else", "otherwise") if name in words), None)
+    default = next((step[words[name]] for name in ("default", "else", "otherwise") if name in words), None)
     for key in [
         key for key in step if folded(key) in {"switch", "value", "on", "expression", "cases", "default", "otherwise"}
     ]:
         step.pop(key)
-    rest: Any = other
+    rest: Any = default
     for number, (name, steps) in reversed(list(enumerate(cases.items(), 1))):
         members = {"if": f"{_bare(subject)} == {_operand(name)}", "do": steps, **({"else": rest} if rest else {})}
         if number > 1:

@@ -26,15 +26,15 @@ def task_name(work: Work) -> None:
         if name != f"tasks/{chosen}":
             draft.put(root, "name", f"tasks/{chosen}", "The name of a task begins with `tasks/`.")
         return
-    made = slug(chosen)
-    if not made:
+    identifier = slug(chosen)
+    if not identifier:
         draft.lose(root.place_of("name"), "No name could be made of this text: the server generates one.")
         draft.remove(root, "name", "Leaves the name to the server.", ASSUMED)
         return
     if "display_name" not in root and " " in chosen.strip():
         root["display_name"] = chosen.strip()
         root.places["display_name"] = root.place_of("name")
-    draft.put(root, "name", f"tasks/{made}", "Makes an id of the name.", ASSUMED)
+    draft.put(root, "name", f"tasks/{identifier}", "Makes an id of the name.", ASSUMED)
 
 
 def slug(text: str) -> str:
@@ -61,17 +61,15 @@ def step_name(text: str) -> str:
 def step_ids(work: Work) -> None:
     """Gives every step an id: the written one in the form of an identifier, or one made from its name or tool."""
     written: dict[str, list[str]] = work.notes.setdefault(STEP_NAMES, {})
-    taken = {
-        step["id"] for step in steps_of(work) if isinstance(step.get("id"), str) and _STEP_ID.fullmatch(step["id"])
-    }
+    used = {step["id"] for step in steps_of(work) if isinstance(step.get("id"), str) and _STEP_ID.fullmatch(step["id"])}
     for steps in lists_of_steps(work):
         for number, step in enumerate(steps):
             if isinstance(step, Object):
-                _identify(work, step, number, taken, written)
+                _identify(work, step, number, used, written)
     _unique(work, written)
 
 
-def _identify(work: Work, step: Object, number: int, taken: set[str], written: dict[str, list[str]]) -> None:
+def _identify(work: Work, step: Object, number: int, used: set[str], written: dict[str, list[str]]) -> None:
     draft, own = work.draft, step.get("id")
     text = str(own) if isinstance(own, str | int) and not isinstance(own, bool) else ""
     if isinstance(own, str) and _STEP_ID.fullmatch(own) and own != "on_error":
@@ -83,43 +81,45 @@ def _identify(work: Work, step: Object, number: int, taken: set[str], written: d
     base = (
         step_name(text or str(title) or tool) or step_name(f"step_{text}" if text else action) or f"step_{number + 1}"
     )
-    made = free_name(base, taken)
-    taken.add(made)
+    identifier = free_name(base, used)
+    used.add(identifier)
     for name in {text, str(title), base} - {""}:
-        written.setdefault(name, []).append(made)
+        written.setdefault(name, []).append(identifier)
     why = "Writes the id with lower-case letters, digits and `_`." if text else "Names the step."
     if own is None and "id" not in step:
         step.places["id"] = step.place
     before = dict(step)
-    draft.put(step, "id", made, why, ASSUMED if not text else CERTAIN)
+    draft.put(step, "id", identifier, why, ASSUMED if not text else CERTAIN)
     if "id" not in before:  # the id comes first
-        members = {"id": made, **before}
+        members = {"id": identifier, **before}
         step.clear()
         step.update(members)
 
 
-def free_name(base: str, taken: set[str]) -> str:
+def free_name(base: str, used: set[str]) -> str:
     """A name that is not taken: the base, or the base with a number."""
-    if base not in taken:
+    if base not in used:
         return base
-    return next(name for number in range(2, len(taken) + 3) if (name := f"{base[:58]}_{number}") not in taken)
+    return next(name for number in range(2, len(used) + 3) if (name := f"{base[:58]}_{number}") not in used)
 
 
 def _unique(work: Work, written: dict[str, list[str]]) -> None:
     """A second step with the same id gets another one; what reads the id is decided by the templates."""
     seen: dict[str, Object] = {}
-    taken = {str(step.get("id")) for step in steps_of(work)} | {str(step.get("save_as")) for step in steps_of(work)}
+    used = {str(step.get("id")) for step in steps_of(work)} | {str(step.get("save_as")) for step in steps_of(work)}
     for step in steps_of(work):
         name = step.get("id")
         if not isinstance(name, str) or not name:
             continue
         if name in seen:
-            made = free_name(name, taken)
-            taken.add(made)
-            work.draft.put(step, "id", made, f"An id is unique: `{name}` is also that of an earlier step.", ASSUMED)
-            written.setdefault(name, []).append(made)
+            identifier = free_name(name, used)
+            used.add(identifier)
+            work.draft.put(
+                step, "id", identifier, f"An id is unique: `{name}` is also that of an earlier step.", ASSUMED
+            )
+            written.setdefault(name, []).append(identifier)
             step_of = work.notes.setdefault("renamed", {})
-            step_of[made] = name
+            step_of[identifier] = name
         else:
             seen[name] = step
 

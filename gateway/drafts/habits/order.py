@@ -92,8 +92,8 @@ def _needs(work: Work, step: Object) -> list[str]:
 
 def _sort(work: Work, steps: Array, needs: dict[int, list[str]], earlier: set[str]) -> None:
     draft = work.draft
-    known = {str(step.get("id")) for step in steps if isinstance(step, Object)} | earlier
-    if any(name not in known for names in needs.values() for name in names):
+    ids = {str(step.get("id")) for step in steps if isinstance(step, Object)} | earlier
+    if any(name not in ids for names in needs.values() for name in names):
         return  # a name that is not a step: the key stays, and is reported
     sorted_steps = _sorted(list(steps), needs, earlier)
     if sorted_steps is None:
@@ -117,7 +117,7 @@ def _sorted(steps: list[Any], needs: dict[int, list[str]], done: set[str]) -> li
         step = next((step for step in rest if set(needs.get(id(step), [])) <= done), None)
         if step is None:
             return None
-        rest = [other for other in rest if other is not step]
+        rest = [candidate for candidate in rest if candidate is not step]
         result.append(step)
         done.add(str(step.get("id")) if isinstance(step, Object) else "")
     return result

@@ -65,8 +65,8 @@ def _declared(draft: Draft, root: Object, params: Object) -> None:
     if not params:
         root.pop("params")
         return
-    properties, others = params.get("properties"), set(params) - SCHEMA_WORDS
-    if params.get("type") == "object" and isinstance(properties, Object) and not others:
+    properties, extra = params.get("properties"), set(params) - SCHEMA_WORDS
+    if params.get("type") == "object" and isinstance(properties, Object) and not extra:
         if "params_schema" not in root:
             draft.rename(root, "params", "params_schema", "It is the JSON Schema of the params.")
             _defaults(draft, root)

@@ -105,9 +105,9 @@ def _unwrap_inner(draft: Draft, root: Object, schedule: Object, inner: Any) -> N
 
 def _single_time(draft: Draft, schedule: Object) -> None:
     """`{start_at: <time>}` without triggers: the task runs once, at that time."""
-    [key, *others] = [key for key in schedule if folded(key) not in ZONE_WORDS] or [""]
+    [key, *remaining] = [key for key in schedule if folded(key) not in ZONE_WORDS] or [""]
     is_start = folded(key) in {"start_at", "starts_at", "start", "starts", "run_on", "execute_at", "fire_at"}
-    if not others and is_start and isinstance(schedule[key], str) and TIME.fullmatch(schedule[key].strip()):
+    if not remaining and is_start and isinstance(schedule[key], str) and TIME.fullmatch(schedule[key].strip()):
         draft.rename(schedule, key, "once", f"`{key}` without a trigger is the only time of the task.", ASSUMED)
 
 
@@ -490,8 +490,8 @@ def _values(draft: Draft, triggers: Array, index: int) -> None:
     for kind in TRIGGER_KINDS:
         value = trigger.get(kind)
         if isinstance(value, Array) and value and kind != "event":
-            others = {key: item for key, item in trigger.items() if key != kind}
-            items = [Object({**others, kind: item}, trigger.place_of(kind)) for item in value]
+            remaining = {key: item for key, item in trigger.items() if key != kind}
+            items = [Object({**remaining, kind: item}, trigger.place_of(kind)) for item in value]
             triggers[index : index + 1] = items
             triggers.places = []
             draft.note(f"Makes one trigger of each `{kind}`.", trigger.place_of(kind), plain(value), plain(items))

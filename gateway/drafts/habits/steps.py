@@ -205,9 +205,9 @@ def _nested_tool(draft: Draft, step: Object) -> None:
             continue
         name = next((word for word in value if folded(word) in {"tool", "name", "uses", "id", "function"}), None)
         if name is not None and isinstance(value[name], str):
-            for other in list(value):
-                if other != name and other not in step:
-                    draft.move(value, other, step, other, f"Moves `{other}` out of `{key}`.")
+            for member in list(value):
+                if member != name and member not in step:
+                    draft.move(value, member, step, member, f"Moves `{member}` out of `{key}`.")
             draft.put(step, key, value[name], "A tool is named by a text.")
 
 
@@ -252,7 +252,7 @@ def _fits(work: Work, step: Object, key: str, target: str) -> bool:
 
 def _fits_others(step: Object, name: str, target: str) -> bool:
     """Whether a word has this meaning with the other members: `interval` in a loop, `filter` outside of one."""
-    words = {meaning(other, STEP_WORDS) or folded(other) for other in step}
+    words = {meaning(member, STEP_WORDS) or folded(member) for member in step}
     if target == "every":
         return bool(words & {"until", "while", *LOOPS})
     return name != "filter" or "foreach" not in words
@@ -326,10 +326,10 @@ def _branch(branch: Any) -> Any:
     return Array([branch])
 
 
-def _branch_name(branch: Any, index: int, taken: Object) -> str:
+def _branch_name(branch: Any, index: int, used: Object) -> str:
     name = branch.get("id") or branch.get("name") if isinstance(branch, Object) else None
-    made = _identifier(str(name)) if name else ""
-    return made if made and made not in taken else f"branch_{index + 1}"
+    identifier = _identifier(str(name)) if name else ""
+    return identifier if identifier and identifier not in used else f"branch_{index + 1}"
 
 
 def _identifier(text: str) -> str:

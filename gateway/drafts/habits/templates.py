@@ -55,8 +55,8 @@ class _Texts:
     def _asks_step(self, parent: Any, key: Any, scope: Scope, rewrite: Rewrite) -> bool:
         """Asks which of several earlier steps with one written name a text reads."""
         before, work = parent[key], self.work
-        for name, made in work.notes.get(STEP_NAMES, {}).items():
-            earlier = [each for each in dict.fromkeys(made) if each in self.seen]
+        for name, identifier in work.notes.get(STEP_NAMES, {}).items():
+            earlier = [each for each in dict.fromkeys(identifier) if each in self.seen]
             if len(earlier) < 2 or name not in before:
                 continue
             texts = [rewrite(before, replace(scope, steps={**scope.steps, name: each})).text for each in earlier]
@@ -73,10 +73,10 @@ class _Texts:
 
     def nearest(self, scope: Scope) -> Scope:
         """The scope in which a written name is that of the last step before, where several steps have it."""
-        made = self.work.notes.get(STEP_NAMES, {})
+        identifier = self.work.notes.get(STEP_NAMES, {})
         last = {
             name: earlier[-1]
-            for name, ids in made.items()
+            for name, ids in identifier.items()
             if len(set(ids)) > 1 and (earlier := [each for each in ids if each in self.seen])
         }
         return replace(scope, steps={**scope.steps, **last}) if last else scope
@@ -135,8 +135,8 @@ def _scope(work: Work) -> Scope:
     steps: dict[str, str] = {}
     outputs: dict[str, Any] = {}
     written = work.notes.get(STEP_NAMES, {})
-    for name, made in written.items():
-        steps[name] = made[-1]
+    for name, identifier in written.items():
+        steps[name] = identifier[-1]
     for step in steps_of(work):
         declared = _outputs(work, step)
         for key in ("id", "save_as"):

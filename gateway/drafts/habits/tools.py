@@ -109,8 +109,8 @@ def _resolve(work: Work, step: Object, uses: str) -> None:
 
 def _same_name(work: Work, name: str) -> str:
     """A tool whose name differs only in case and separators."""
-    wanted = re.sub(r"[^a-z0-9]", "", name.lower())
-    same = [tool for tool in work.tools if re.sub(r"[^a-z0-9]", "", tool) == wanted]
+    letters = re.sub(r"[^a-z0-9]", "", name.lower())
+    same = [tool for tool in work.tools if re.sub(r"[^a-z0-9]", "", tool) == letters]
     return same[0] if len(same) == 1 else ""
 
 
@@ -186,7 +186,7 @@ def _move_inputs(work: Work, step: Object, keys: list[str]) -> None:
 def _gate(work: Work, step: Object) -> None:
     """What follows an approval runs only if it was approved; the run continues in both cases."""
     for steps in lists_of_steps(work):
-        place = next((index for index, other in enumerate(steps) if other is step), None)
+        place = next((index for index, candidate in enumerate(steps) if candidate is step), None)
         if place is not None:
             work.notes.setdefault("gates", []).append((steps, step))
 
@@ -194,16 +194,16 @@ def _gate(work: Work, step: Object) -> None:
 def close_gates(work: Work) -> None:
     """Adds the condition to the steps after an approval, once they have names."""
     for steps, step in work.notes.pop("gates", []):
-        place = next((index for index, other in enumerate(steps) if other is step), len(steps))
+        place = next((index for index, candidate in enumerate(steps) if candidate is step), len(steps))
         if f"{step.get('id')}." in json.dumps(plain(steps)):
             continue  # the document decides itself what the answer means
-        for other in steps[place + 1 :]:
-            if not isinstance(other, Object):
+        for candidate in steps[place + 1 :]:
+            if not isinstance(candidate, Object):
                 continue
             condition = f"steps.{step['id']}.status == 'approved'"
-            before = other.get("if")
+            before = candidate.get("if")
             joined = f"{condition} && ({before})" if isinstance(before, str) and before.strip() else condition
-            work.draft.put(other, "if", joined, "Runs only if it was approved.", ASSUMED)
+            work.draft.put(candidate, "if", joined, "Runs only if it was approved.", ASSUMED)
 
 
 def _is_http(name: str) -> bool:
@@ -250,8 +250,8 @@ def _ask_http(work: Work, step: Object) -> None:
 
 
 def _http_option(work: Work, step: Object, option: str, label: str, name: str, arguments: Any) -> Option:
-    gone = [key for key in step if key not in STEP_FIELDS]
-    settings = [(step, key, REMOVED) for key in gone]
+    surplus = [key for key in step if key not in STEP_FIELDS]
+    settings = [(step, key, REMOVED) for key in surplus]
     return Option(option, label, [*settings, (step, "uses", name), (step, "with", arguments)])
 
 
@@ -300,7 +300,13 @@ def _similar(work: Work, step: Object, name: str) -> None:
 
 def _removal(work: Work, step: Object) -> Option:
     place = next(
-        ((steps, index) for steps in lists_of_steps(work) for index, other in enumerate(steps) if other is step), None
+        (
+            (steps, index)
+            for steps in lists_of_steps(work)
+            for index, candidate in enumerate(steps)
+            if candidate is step
+        ),
+        None,
     )
     settings = [(place[0], place[1], REMOVED)] if place else []
     return Option("remove", "leaves out the step", settings)
@@ -405,10 +411,10 @@ def _synonyms(tool: ToolInfo, arguments: Object) -> dict[str, str]:
 def _ask_inputs(work: Work, step: Object, arguments: Object, renames: dict[str, str]) -> None:
     pairs = ", ".join(f"{old} as {new}" for old, new in renames.items())
     moved = [(arguments, new, arguments[old]) for old, new in renames.items()]
-    gone = [(arguments, old, REMOVED) for old in renames]
+    surplus = [(arguments, old, REMOVED) for old in renames]
     options = [
-        Option("rename", f"takes {pairs}", [*moved, *gone]),
-        Option("remove", "leaves these inputs out", gone),
+        Option("rename", f"takes {pairs}", [*moved, *surplus]),
+        Option("remove", "leaves these inputs out", surplus),
     ]
     text = f"{step.get('uses')} has other inputs. Are they these: {pairs}?"
     work.draft.ask(Ask(f"{work.prefix}input:{step.get('id')}", text, options, "rename"))
@@ -438,8 +444,8 @@ def ask_missing(work: Work) -> None:
                 Option("remove", f"leaves {key} out", [(arguments, key, REMOVED)]),
                 Option("keep", f"keeps {key}: the tool must be changed first", [(arguments, key, arguments[key])]),
             ]
-            known = ", ".join(list(tool.inputs)[:20])
-            text = f"{tool.name} has no input {key!r} (its inputs: {known}). What becomes of it?"
+            listed = ", ".join(list(tool.inputs)[:20])
+            text = f"{tool.name} has no input {key!r} (its inputs: {listed}). What becomes of it?"
             work.draft.ask(Ask(f"{work.prefix}input:{step['id']}.{key}", text, options, "remove"))
 
 

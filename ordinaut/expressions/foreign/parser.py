@@ -122,20 +122,20 @@ class _Parser:
             text, kind = self._text(), self._kind()
             if kind in {"operator", "name"} and text in _COMPARISONS and self._has_operand():
                 self.at += 1
-                operator, other = _COMPARISONS[text], self._sum()
+                operator, right = _COMPARISONS[text], self._sum()
                 match node:
                     case Binary("<" | "<=" | ">" | ">=", _, middle) if operator in {"<", "<=", ">", ">="}:
-                        node = Binary("&&", node, Binary(operator, middle, other))  # `10 < x < 40` of Python
+                        node = Binary("&&", node, Binary(operator, middle, right))  # `10 < x < 40` of Python
                     case _:
-                        node = Binary(operator, node, other)
+                        node = Binary(operator, node, right)
             elif kind == "name" and text == "between" and self._has_operand():
                 node = self._between(node)
             elif kind == "name" and text == "is":
                 node = self._test(node)
             elif kind == "name" and text in {"in", "contains"} and self._has_operand():
                 self.at += 1
-                other = self._sum()
-                node = Binary("in", node, other) if text == "in" else Binary("in", other, node)
+                right = self._sum()
+                node = Binary("in", node, right) if text == "in" else Binary("in", right, node)
             elif kind == "name" and text == "not" and self._text(1) == "in":
                 self.at += 2
                 node = Unary("!", Binary("in", node, self._sum()))

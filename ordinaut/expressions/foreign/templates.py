@@ -85,10 +85,10 @@ def placeholders(text: str) -> Iterator[Found]:
     place = 0
     while (match := _OPENING.search(text, place)) is not None:
         kind = next(name for name in _KINDS if match[name])
-        found = None if kind == "escape" else _found(text, kind, match)
-        place = match.end() if found is None else found.end
-        if found is not None:
-            yield found
+        placeholder = None if kind == "escape" else _found(text, kind, match)
+        place = match.end() if placeholder is None else placeholder.end
+        if placeholder is not None:
+            yield placeholder
 
 
 _KINDS = ("escape", "github", "jinja", "own", "erb", "ruby", "shell", "brace", "path")
@@ -145,7 +145,7 @@ def looks_foreign(text: str) -> bool:
     >>> looks_foreign("It is {{ x }}"), looks_foreign("It is ${params.x}"), looks_foreign("{x}")
     (True, False, False)
     """
-    return "{" in text and any(found.kind in STRONG for found in placeholders(text))
+    return "{" in text and any(placeholder.kind in STRONG for placeholder in placeholders(text))
 
 
 def foreign_template(text: str, scope: Scope) -> Rewritten | None:
@@ -159,11 +159,11 @@ def foreign_template(text: str, scope: Scope) -> Rewritten | None:
     """
     if not any(mark in text for mark in "{$%"):
         return None
-    for found in placeholders(text):
-        if found.kind in STRONG:
+    for placeholder in placeholders(text):
+        if placeholder.kind in STRONG:
             return rewrite_text(text, scope)
-        if found.kind != "own":
-            result = _translated(found, scope)
+        if placeholder.kind != "own":
+            result = _translated(placeholder, scope)
             if result is not None and result.certain and result.text.startswith("steps."):
                 return rewrite_text(text, scope)
     if (statement := _STATEMENT.search(text)) is not None:
@@ -191,15 +191,15 @@ def rewrite_text(text: str, scope: Scope) -> Rewritten:
     body = _without_marks(_without_statements(text, scope))
     if re.fullmatch(r"\s*=\s*\$\.[\w.\[\]*-]+\s*", body):
         body = body.strip()[1:].strip()
-    for found in placeholders(body):
+    for placeholder in placeholders(body):
         try:
-            result = _translated(found, scope)
+            result = _translated(placeholder, scope)
         except ForeignError as failure:
-            problems.append(_problem(body, found, failure))
+            problems.append(_problem(body, placeholder, failure))
             result = None
         if result is not None:
-            parts += [body[place : found.start], "${" + result.text + "}"]
-            place, certain = found.end, certain and result.certain
+            parts += [body[place : placeholder.start], "${" + result.text + "}"]
+            place, certain = placeholder.end, certain and result.certain
             undeclared += result.undeclared
     if (statement := _STATEMENT.search(body)) is not None:
         problems.append(_statement_problem(statement))
@@ -230,15 +230,15 @@ def _operand(text: str, scope: Scope) -> str:
     """A part of a conditional text as an expression."""
     parts = [text[0:0]]
     place = 0
-    for found in placeholders(text):
+    for placeholder in placeholders(text):
         try:
-            inner = translate(found.expression, scope).text
+            inner = translate(placeholder.expression, scope).text
         except ForeignError:
             continue
-        literal = text[place : found.start]
+        literal = text[place : placeholder.start]
         parts += [quoted(literal)] if literal else []
         parts.append(f"to_string({inner})")
-        place = found.end
+        place = placeholder.end
     parts += [quoted(text[place:])] if text[place:] or len(parts) == 1 else []
     kept = [part for part in parts if part]
     return kept[0] if len(kept) == 1 else f"join('', [{', '.join(kept)}])"
@@ -247,15 +247,15 @@ def _operand(text: str, scope: Scope) -> str:
 def _loop(match: re.Match[str], scope: Scope) -> str:
     """`{% for e in list %}{{ e.title }}, {% endfor %}` as the joined texts of the elements."""
     body, name = match["body"], match["name"]
-    found = list(placeholders(body))
-    if len(found) != 1 or not re.fullmatch(rf"{re.escape(name)}(?:\.[A-Za-z_]\w*)*", found[0].expression):
+    placeholder = list(placeholders(body))
+    if len(placeholder) != 1 or not re.fullmatch(rf"{re.escape(name)}(?:\.[A-Za-z_]\w*)*", placeholder[0].expression):
         return match[0]
     try:
         items = translate(match["items"], scope).text
     except ForeignError:
         return match[0]
-    before, after = body[: found[0].start], body[found[0].end :]
-    path = found[0].expression[len(name) :]
+    before, after = body[: placeholder[0].start], body[placeholder[0].end :]
+    path = placeholder[0].expression[len(name) :]
     element = "@" if not path else f"@{path}"
     text = f"&join('', [{quoted(before)}, to_string({element}), {quoted(after)}])"
     return "${" + f"join('', map({text}, {items}))" + "}"
@@ -285,24 +285,28 @@ def _whole_path(text: str, scope: Scope) -> Rewritten:
     return Rewritten(text)
 
 
-def _problem(text: str, found: Found, failure: ForeignError) -> str:
-    return f"`{text[found.start : found.end][:80]}` is not understood: {failure}"
+def _problem(text: str, placeholder: Found, failure: ForeignError) -> str:
+    return f"`{text[placeholder.start : placeholder.end][:80]}` is not understood: {failure}"
 
 
-def _translated(found: Found, scope: Scope) -> Translation | None:
+def _translated(placeholder: Found, scope: Scope) -> Translation | None:
     """The expression of a placeholder; None if it is valid here already, or is not a placeholder."""
-    if (shell := _SHELL_DEFAULT.fullmatch(found.expression)) is not None:
+    if (shell := _SHELL_DEFAULT.fullmatch(placeholder.expression)) is not None:
         name = translate(shell[1], scope)
         return Translation(f"default({name.text}, {quoted(shell[2])})", certain=False)
-    if found.kind == "own":
-        if is_native(found.expression, scope):
+    if placeholder.kind == "own":
+        if is_native(placeholder.expression, scope):
             return None
-        return translate(found.expression, scope)
-    if found.kind in STRONG:
-        return translate(found.expression, scope)
+        return translate(placeholder.expression, scope)
+    if placeholder.kind in STRONG:
+        return translate(placeholder.expression, scope)
     try:
-        node = parse(found.expression, scope.composed)
-        return translate(found.expression, scope) if reads_known(node, scope, bare=found.kind != "path") else None
+        node = parse(placeholder.expression, scope.composed)
+        return (
+            translate(placeholder.expression, scope)
+            if reads_known(node, scope, bare=placeholder.kind != "path")
+            else None
+        )
     except ForeignError:
         return None
 
@@ -399,16 +403,16 @@ def _without_placeholders(text: str) -> str:
     body = text[1:] if text.startswith("=") and "{{" in text else text
     parts: list[str] = []
     place = 0
-    for found in placeholders(body):
-        if found.kind not in {*STRONG, "own", "path", "ruby"}:
+    for placeholder in placeholders(body):
+        if placeholder.kind not in {*STRONG, "own", "path", "ruby"}:
             continue
-        before, after = body[place : found.start], body[found.end :]
-        end = found.end
+        before, after = body[place : placeholder.start], body[placeholder.end :]
+        end = placeholder.end
         if before[-1:] in {"'", '"'} and after[:1] == before[-1:]:
             before, end = before[:-1], end + 1
         whole = not before.strip() and not parts and not body[end:].strip()
-        simple = re.fullmatch(r"[\w$.\[\]\"'@-]+", found.expression) is not None
-        inner = found.expression if whole or simple else f"({found.expression})"
+        simple = re.fullmatch(r"[\w$.\[\]\"'@-]+", placeholder.expression) is not None
+        inner = placeholder.expression if whole or simple else f"({placeholder.expression})"
         parts += [before, inner]
         place = end
     return "".join([*parts, body[place:]]).strip()

@@ -202,34 +202,34 @@ class _Writer:
         return (f"!{self.write(operand, ATOM)}" if is_simple else f"!({self.write(operand, PIPE)})"), UNARY
 
     def _binary(self, node: Binary) -> tuple[str, int]:  # noqa: PLR0911 - one for each kind of operator
-        operator, left, right = node.operator, node.left, node.right
-        if operator in {"==", "!="} and (ran := self._ran(left, right) or self._ran(right, left)):
+        operator, lhs, rhs = node.operator, node.left, node.right
+        if operator in {"==", "!="} and (ran := self._ran(lhs, rhs) or self._ran(rhs, lhs)):
             self.certain = False
             return (ran if operator == "==" else f"!{ran}"), ATOM
         if operator in {"==", "!="}:
-            left, right = self._word(left, right), self._word(right, left)
-            left, right = self._status(left, right), self._status(right, left)
-            left, right = self._answer(left, right), self._answer(right, left)
-            if _is_true(right) and (text := self.write(left, PIPE)).startswith("(") and text.endswith("')"):
+            lhs, rhs = self._word(lhs, rhs), self._word(rhs, lhs)
+            lhs, rhs = self._status(lhs, rhs), self._status(rhs, lhs)
+            lhs, rhs = self._answer(lhs, rhs), self._answer(rhs, lhs)
+            if _is_true(rhs) and (text := self.write(lhs, PIPE)).startswith("(") and text.endswith("')"):
                 return (text if operator == "==" else f"!{text}"), ATOM
         if operator in _LEVEL:
             level = _LEVEL[operator]
-            second = self._within(right) if operator == "|" else self.write(right, level + 1)
-            return f"{self.write(left, level)} {operator} {second}", level
+            second = self._within(rhs) if operator == "|" else self.write(rhs, level + 1)
+            return f"{self.write(lhs, level)} {operator} {second}", level
         if operator == "in":
-            return f"contains({self.write(right, PIPE)}, {self.write(left, PIPE)})", ATOM
+            return f"contains({self.write(rhs, PIPE)}, {self.write(lhs, PIPE)})", ATOM
         if operator == "??":
-            return f"default({self.write(left, PIPE)}, {self.write(right, PIPE)})", ATOM
+            return f"default({self.write(lhs, PIPE)}, {self.write(rhs, PIPE)})", ATOM
         if operator in {"+", "-", "~"}:
-            return self._sum(operator, left, right)
+            return self._sum(operator, lhs, rhs)
         function = {"*": "mul", "/": "div"}.get(operator)
         if function is None:
             raise ForeignError(f"`{operator}` has no equivalent")
-        return f"{function}({self.write(left, PIPE)}, {self.write(right, PIPE)})", ATOM
+        return f"{function}({self.write(lhs, PIPE)}, {self.write(rhs, PIPE)})", ATOM
 
-    def _ran(self, node: Node, other: Node) -> str:
+    def _ran(self, node: Node, counterpart: Node) -> str:
         """`steps.a.status == 'success'`: the step has run, and has not failed; empty for anything else."""
-        match node, other:
+        match node, counterpart:
             case Member(Member(Name("steps"), step), str(key)), Constant(str(word)):
                 declared = self.scope.outputs.get(step)
                 is_state = key in {"status", "state", "outcome", "conclusion", "result"}
@@ -242,17 +242,21 @@ class _Writer:
         failed = f" && steps.{_key(step)}.error == null" if step in self.scope.handled else ""
         return f"(steps.{_key(step)} != null{failed})"
 
-    def _word(self, node: Node, other: Node) -> Node:
+    def _word(self, node: Node, counterpart: Node) -> Node:
         """The answer of an approval that was written without quotes."""
         known = {*self.scope.params, *self.scope.steps, *self.scope.aliases}
         if isinstance(node, Name) and node.name.lower() in _ANSWERS and node.name not in known:
-            text = self._status(other, Constant(node.name))
-            return Constant(node.name) if text is not other or _is_status(other, self.scope) else node
+            text = self._status(counterpart, Constant(node.name))
+            return Constant(node.name) if text is not counterpart or _is_status(counterpart, self.scope) else node
         return node
 
-    def _status(self, node: Node, other: Node) -> Node:
+    def _status(self, node: Node, counterpart: Node) -> Node:
         """The status of an approval, where its whole output is compared with an answer."""
-        if not isinstance(other, Constant) or str(other.value).lower() not in _ANSWERS or not self.scope.approvals:
+        if (
+            not isinstance(counterpart, Constant)
+            or str(counterpart.value).lower() not in _ANSWERS
+            or not self.scope.approvals
+        ):
             return node
         keys, base = list[str](), node
         while isinstance(base, Member):
@@ -261,30 +265,30 @@ class _Writer:
         path = resolve([base.name, *keys], self.scope).path if isinstance(base, Name) else []
         if len(path) not in {2, 3} or path[0] != "steps" or path[1] not in self.scope.approvals:
             return node
-        is_status = str(other.value).lower() in {"approved", "rejected", "expired"}
+        is_status = str(counterpart.value).lower() in {"approved", "rejected", "expired"}
         if len(path) == 3 and not (path[2] in _OUTCOMES and is_status):
             return node
         return Member(Member(Name("steps"), str(path[1])), "status")
 
-    def _answer(self, node: Node, other: Node) -> Node:
+    def _answer(self, node: Node, counterpart: Node) -> Node:
         """The answer of an approval in its own words, where it is compared with its status."""
-        match node, other:
+        match node, counterpart:
             case Constant(str(text)), Member(Member(Name("steps"), step), "status") if step in self.scope.approvals:
                 words = {"approve": "approved", "accepted": "approved", "yes": "approved", "reject": "rejected"}
                 return Constant(words.get(text.lower(), text.lower()))
         return node
 
-    def _sum(self, operator: str, left: Node, right: Node) -> tuple[str, int]:
-        if (span := _span(right)) and operator in {"+", "-"}:
-            return f"{self.write(left, ATOM)}{operator}{span}", SHIFT
-        if operator == "~" or (operator == "+" and (self._is_text(left) or self._is_text(right))):
-            return self._join([*_flattened(left, operator), right])
-        if operator == "+" and not (self._is_number(left) or self._is_number(right)):
+    def _sum(self, operator: str, lhs: Node, rhs: Node) -> tuple[str, int]:
+        if (span := _span(rhs)) and operator in {"+", "-"}:
+            return f"{self.write(lhs, ATOM)}{operator}{span}", SHIFT
+        if operator == "~" or (operator == "+" and (self._is_text(lhs) or self._is_text(rhs))):
+            return self._join([*_flattened(lhs, operator), rhs])
+        if operator == "+" and not (self._is_number(lhs) or self._is_number(rhs)):
             self.certain = False
-        second = self.write(right, PIPE)
+        second = self.write(rhs, PIPE)
         if operator == "-":
-            second = f"-{second}" if isinstance(right, Constant) else f"mul({second}, -1)"
-        return f"add({self.write(left, PIPE)}, {second})", ATOM
+            second = f"-{second}" if isinstance(rhs, Constant) else f"mul({second}, -1)"
+        return f"add({self.write(lhs, PIPE)}, {second})", ATOM
 
     def _is_text(self, node: Node) -> bool:
         match node:
@@ -294,8 +298,8 @@ class _Writer:
                 return True
             case Call(name):
                 return (RENAMED.get(name) or name) in _STRINGS
-            case Binary("+" | "~", left, right):
-                return self._is_text(left) or self._is_text(right)
+            case Binary("+" | "~", lhs, rhs):
+                return self._is_text(lhs) or self._is_text(rhs)
         return False
 
     def _is_number(self, node: Node) -> bool:
@@ -304,8 +308,8 @@ class _Writer:
                 return isinstance(value, int | float)
             case Call(name):
                 return (RENAMED.get(name) or name) in _NUMBERS
-            case Binary(operator, left, right):
-                return operator in {"*", "/", "-"} or self._is_number(left) or self._is_number(right)
+            case Binary(operator, lhs, rhs):
+                return operator in {"*", "/", "-"} or self._is_number(lhs) or self._is_number(rhs)
         return False
 
     def _join(self, parts: Sequence[Node]) -> tuple[str, int]:
@@ -315,10 +319,10 @@ class _Writer:
         return f"join('', [{', '.join(words)}])", ATOM
 
     def _choice(self, condition: Node, yes: Node, no: Node | None) -> tuple[str, int]:
-        other = Constant(None) if no is None else no
+        counterpart = Constant(None) if no is None else no
         if isinstance(yes, Constant) and yes.value not in (None, False, ""):
-            return f"{self.write(condition, AND)} && {self.write(yes, ATOM)} || {self.write(other, AND)}", OR
-        first, second = self._item(yes), self._item(other)
+            return f"{self.write(condition, AND)} && {self.write(yes, ATOM)} || {self.write(counterpart, AND)}", OR
+        first, second = self._item(yes), self._item(counterpart)
         return f"({self.write(condition, AND)} && [{first}] || [{second}])[0]", ATOM
 
     def _call(self, node: Call) -> tuple[str, int]:

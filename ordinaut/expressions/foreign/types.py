@@ -37,10 +37,10 @@ def compared_types(text: str, scope: Scope, types: Types) -> tuple[str, str] | N
 def _changed(node: Any, types: Types, *, as_number: bool) -> Any:
     """A syntax tree in which every such comparison is one of numbers or of texts."""
     if isinstance(node, Binary) and node.operator in COMPARISONS:
-        left, right = _pair(node.left, node.right, types, as_number=as_number)
-        if (left, right) == (node.left, node.right):
-            right, left = _pair(node.right, node.left, types, as_number=as_number)
-        return Binary(node.operator, left, right)
+        lhs, rhs = _pair(node.left, node.right, types, as_number=as_number)
+        if (lhs, rhs) == (node.left, node.right):
+            rhs, lhs = _pair(node.right, node.left, types, as_number=as_number)
+        return Binary(node.operator, lhs, rhs)
     if isinstance(node, list | tuple):
         return type(node)(_changed(item, types, as_number=as_number) for item in node)
     if not hasattr(node, "__dataclass_fields__"):

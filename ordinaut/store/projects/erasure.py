@@ -78,11 +78,11 @@ async def search(
     connection: Connection, kind: Kind, *, project: str, subject: Subject, after: str, size: int
 ) -> Searched:
     """Searches the next `size` rows of a kind after a key; an empty key precedes every row."""
-    known = _spelled(subject) | {"project": project, "after": after, "size": size}
-    rows = await kind.search.rows(connection, **_taken(kind.search, known))
-    found = [row for row in rows if row["found"]]
+    arguments = _spelled(subject) | {"project": project, "after": after, "size": size}
+    rows = await kind.search.rows(connection, **_taken(kind.search, arguments))
+    matching = [row for row in rows if row["found"]]
     last = rows[-1]["key"] if len(rows) == size else None
-    return Searched(last, [row["key"] for row in found], [row["name"] for row in found])
+    return Searched(last, [row["key"] for row in matching], [row["name"] for row in matching])
 
 
 async def erase(connection: Connection, kind: Kind, *, project: str, subject: Subject, keys: Sequence[str]) -> int:
@@ -90,16 +90,16 @@ async def erase(connection: Connection, kind: Kind, *, project: str, subject: Su
     if kind.erase is None or not keys:
         return 0
     typed = [int(key) for key in keys] if kind.name in INTEGER_KEYS else list(keys)
-    known = _spelled(subject) | {"project": project, "keys": typed}
-    return await kind.erase.run(connection, **_taken(kind.erase, known))
+    arguments = _spelled(subject) | {"project": project, "keys": typed}
+    return await kind.erase.run(connection, **_taken(kind.erase, arguments))
 
 
 def _spelled(subject: Subject) -> dict[str, Any]:
     return {"forms": list(subject.forms), "pattern": subject.pattern}
 
 
-def _taken(query: Query, known: dict[str, Any]) -> dict[str, Any]:
-    return {name: known[name] for name in query.parameters}
+def _taken(query: Query, arguments: dict[str, Any]) -> dict[str, Any]:
+    return {name: arguments[name] for name in query.parameters}
 
 
 def _normalized(text: str) -> tuple[str, str]:

@@ -55,9 +55,9 @@ class Chunks:
     def _record(self, number: int, outputs: Sequence[Any], failed: Collection[int | str]) -> None:
         first = number * CHUNK
         inside = outputs[first : first + CHUNK]
-        kept = [None if index in failed else output for index, output in enumerate(inside, first)]
-        missing = [index for index in range(first, first + len(kept)) if index in failed]
-        body = self._strand.limited(orjson.dumps({"outputs": kept, "failed": missing}))
+        results = [None if index in failed else output for index, output in enumerate(inside, first)]
+        missing = [index for index in range(first, first + len(results)) if index in failed]
+        body = self._strand.limited(orjson.dumps({"outputs": results, "failed": missing}))
         if isinstance(body, Failure):  # the chunk only saves work; without room for it, the iterations are visited
             return
         now_us = self._strand.run.now_us()

@@ -69,8 +69,8 @@ def run_finally(run: Run, roots: dict[str, Any], ended: Finished) -> ScriptFlow:
     `finally`. A cancelled run stays CANCELLED.
     """
     if run.plan.final_steps:
-        spent = _begin(run, FINALLY, ended)
-        run.finish_within(FINALLY_SECONDS - spent)
+        elapsed = _begin(run, FINALLY, ended)
+        run.finish_within(FINALLY_SECONDS - elapsed)
         strand = Strand(run, f"{FINALLY}.", _final_roots(run, roots, ended), run.journal.last_barrier)
         end = yield from run_steps(strand, run.plan.final_steps)
         if isinstance(end, Failed | Expired):
@@ -97,10 +97,10 @@ def _render_output(run: Run, roots: dict[str, Any]) -> Exit | None:
 
 def _run_handlers(strand: Strand, failure: Failure) -> Generator[StrandRequest, Any, None]:
     """Runs the handlers of the pipeline; without a deadline they have their time again after each wait."""
-    run, spent = strand.run, 0.0
+    run, elapsed = strand.run, 0.0
     if run.plan.deadline is not None:
-        spent = _begin(run, HANDLERS, Finished((), FAILED, error=failure.to_json()))
-    run.extend(HANDLER_SECONDS - spent)
+        elapsed = _begin(run, HANDLERS, Finished((), FAILED, error=failure.to_json()))
+    run.extend(HANDLER_SECONDS - elapsed)
     run.is_closed = False
     strand.barrier = run.journal.last_barrier
     end = yield from run_handlers(strand, run.plan.on_error, f"{HANDLERS}.", failure)
@@ -114,8 +114,8 @@ def _begin(run: Run, path: str, ended: Finished) -> float:
     The time between a crash and the resumption does not count, so the durations of the steps are added. While one of
     them waits, all of the time counts.
     """
-    begun = run.journal.recorded.get(path)
-    if begun is None:
+    journaled = run.journal.recorded.get(path)
+    if journaled is None:
         now_us = run.now_us()
         output = orjson.dumps({"state": ended.state, "error": _value(ended.error)})
         entry = JournalEntry(path=path, attempt=1, state=SUCCEEDED, output=output, start_us=now_us, end_us=now_us)
@@ -123,7 +123,7 @@ def _begin(run: Run, path: str, ended: Finished) -> float:
         return 0.0
     prefix = f"{path}."
     if any(wait.startswith(prefix) for wait in run.journal.waits):
-        return max(0, run.now_us() - begun.end_us) / 1_000_000
+        return max(0, run.now_us() - journaled.end_us) / 1_000_000
     entries = [entry for place, entry in run.journal.recorded.items() if place.startswith(prefix) and entry.tool]
     return sum(max(0, entry.end_us - entry.start_us) for entry in entries) / 1_000_000
 

@@ -219,9 +219,9 @@ def _nearest(city: str, cities: Mapping[str, str]) -> str | None:
     """The zone of the only cities that differ by one letter, or two of a long name, and not by the first one."""
     limit = _MAX_DISTANCE if len(city) >= _SHORT else 1
     near = [
-        (distance(city, known), zone)
-        for known, zone in cities.items()
-        if city[:1] == known[:1] and (len(known) >= _LONG or _folded(zone).partition("/")[2] == known)
+        (distance(city, city_name), zone)
+        for city_name, zone in cities.items()
+        if city[:1] == city_name[:1] and (len(city_name) >= _LONG or _folded(zone).partition("/")[2] == city_name)
     ]
     least = min((steps for steps, _ in near), default=limit + 1)
     zones = sorted(zone for steps, zone in near if steps == least)

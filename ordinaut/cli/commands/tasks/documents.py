@@ -46,15 +46,15 @@ def read_tasks(session: Session, files: Sequence[str]) -> list[TaskDocument]:
 def read_task(source: Source) -> TaskDocument:
     """Returns a task as far as its document could be read."""
     task = Task()
-    found = fill(without_output(dict(source.document), task), task, "task")
+    problems = fill(without_output(dict(source.document), task), task, "task")
     place = source.label
-    violations = [Violation(f"{place}{each.field}", each.message, ErrorReason.Name(each.reason)) for each in found]
+    violations = [Violation(f"{place}{each.field}", each.message, ErrorReason.Name(each.reason)) for each in problems]
     fixes = [
         source.placed(Fix(each.repair.explanation, each.field, each.repair.operations), "task", REQUEST)
-        for each in found
+        for each in problems
         if each.repair is not None
     ]
-    if not task.name and not any(each.field == "task.name" for each in found):
+    if not task.name and not any(each.field == "task.name" for each in problems):
         violations.append(Violation(f"{place}task.name", "is required, such as `tasks/my-task`", "FIELD_REQUIRED"))
     elif task.name:
         task.name = with_prefix("tasks", task.name)
@@ -93,9 +93,9 @@ async def _found_by_gateway(client: Client, document: TaskDocument) -> tuple[lis
             await client.tasks.ValidateTask(requests.ValidateTaskRequest(task=task))
     except ApiError as error:
         unread = [violation.field for violation in document.violations]
-        found = [each for each in error.violations if not any(_overlap(each.field, field) for field in unread)]
-        kept = {violation.field for violation in found}
-        return found, [fix for fix in error.fixes if fix.field in kept]
+        problems = [each for each in error.violations if not any(_overlap(each.field, field) for field in unread)]
+        fields = {violation.field for violation in problems}
+        return problems, [fix for fix in error.fixes if fix.field in fields]
     return [], []
 
 

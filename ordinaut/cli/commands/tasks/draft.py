@@ -153,10 +153,10 @@ def named_by_file(task: Task, file: str) -> Task:
     if task.name or file == STDIN:
         return task
     words = "".join(letter if letter.isalnum() and letter.isascii() else "-" for letter in Path(file).stem.lower())
-    made = words.strip("-0123456789")[:63].strip("-")
+    task_id = words.strip("-0123456789")[:63].strip("-")
     named = Task()
     named.CopyFrom(task)
-    if made:
-        named.name = f"tasks/{made}"
-        echo(f"the document has no name: tasks/{made}, from the name of the file", err=True)
+    if task_id:
+        named.name = f"tasks/{task_id}"
+        echo(f"the document has no name: tasks/{task_id}, from the name of the file", err=True)
     return named

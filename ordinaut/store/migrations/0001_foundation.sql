@@ -708,8 +708,8 @@ CREATE TABLE audit_checkpoint (
 );
 
 -- Refuses every change of records and seals but those of drop_audit, remove_audit and erase_audit, which set
--- ordinaut.audit. A role that owns the tables can still disable the trigger: the chain shows it, an anchor outside of
--- the database proves it.
+-- ordinaut.audit in their body: only a superuser may create a function with this setting as an attribute. A role that
+-- owns the tables can still disable the trigger: the chain shows it, an anchor outside of the database proves it.
 CREATE FUNCTION refuse_audit_change() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
   IF current_setting('ordinaut.audit', true) = 'drop' AND TG_OP = 'DELETE' THEN
@@ -731,7 +731,7 @@ CREATE TRIGGER audit_seal_not_truncated BEFORE TRUNCATE ON audit_seal EXECUTE FU
 -- Drops sealed records older than `cutoff` from the beginning of a chain, at most `batch`, and returns their number.
 -- The first record that is not older ends it. Under the lock of the sealer.
 CREATE FUNCTION drop_audit(of_project text, cutoff timestamptz, batch bigint) RETURNS bigint
-LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT SET ordinaut.audit = 'drop' AS $$
+LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
 DECLARE
   last bigint;
   dropped bigint;
@@ -749,16 +749,18 @@ BEGIN
   INSERT INTO audit_checkpoint AS c (project, seq, hash)
   SELECT s.project, s.seq, s.hash FROM audit_seal AS s WHERE s.project = of_project AND s.seq = last
   ON CONFLICT (project) DO UPDATE SET seq = excluded.seq, hash = excluded.hash;
+  PERFORM set_config('ordinaut.audit', 'drop', true);
   DELETE FROM audit WHERE id IN (SELECT s.entry FROM audit_seal AS s WHERE s.project = of_project AND s.seq <= last);
   DELETE FROM audit_seal AS s WHERE s.project = of_project AND s.seq <= last;
   GET DIAGNOSTICS dropped = ROW_COUNT;
+  PERFORM set_config('ordinaut.audit', '', true);
   RETURN dropped;
 END $$;
 
 -- Deletes records of a project that is being deleted, at most `batch`, with their seals; at the end its checkpoint.
 -- Returns the number of records. Under the lock of the sealer.
 CREATE FUNCTION remove_audit(of_project text, batch bigint) RETURNS bigint
-LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT SET ordinaut.audit = 'drop' AS $$
+LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
 DECLARE
   gone bigint[];
 BEGIN
@@ -768,8 +770,10 @@ BEGIN
   END IF;
   gone := ARRAY(SELECT a.id FROM audit AS a WHERE a.project = of_project ORDER BY a.id LIMIT batch);
   DELETE FROM audit_todo WHERE id = ANY(gone);
+  PERFORM set_config('ordinaut.audit', 'drop', true);
   DELETE FROM audit_seal WHERE entry = ANY(gone);
   DELETE FROM audit WHERE id = ANY(gone);
+  PERFORM set_config('ordinaut.audit', '', true);
   IF cardinality(gone) < batch THEN
     DELETE FROM audit_checkpoint WHERE project = of_project;
   END IF;
@@ -779,12 +783,14 @@ END $$;
 -- Erases the contents of records, for the deletion of one person's data: hashes and places in the chain are kept. The
 -- erasure is itself recorded. Returns the number of erased records.
 CREATE FUNCTION erase_audit(of_project text, ids bigint[], why text) RETURNS bigint
-LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT SET ordinaut.audit = 'erase' AS $$
+LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
 DECLARE
   erased bigint;
 BEGIN
+  PERFORM set_config('ordinaut.audit', 'erase', true);
   UPDATE audit SET body = NULL WHERE project = of_project AND id = ANY(ids) AND body IS NOT NULL;
   GET DIAGNOSTICS erased = ROW_COUNT;
+  PERFORM set_config('ordinaut.audit', '', true);
   WITH added AS (
     INSERT INTO audit (project, time, body_hash, body)
     SELECT of_project, clock_now(), sha256(convert_to(written.body, 'UTF8')), written.body

@@ -9,12 +9,13 @@ import pytest_asyncio
 from google.protobuf import json_format
 
 from ordinaut.v1.approval_service_pb2 import AnswerApprovalRequest, ListApprovalsRequest
-from ordinaut.v1.event_service_pb2 import BatchPublishEventsRequest, PublishEventRequest
+from ordinaut.v1.event_service_pb2 import BatchPublishEventsRequest, ListEventsRequest, PublishEventRequest
 from ordinaut.v1.run_pb2 import Run
 from ordinaut.v1.run_service_pb2 import CreateRunRequest, GetRunRequest, ReplayRunRequest, RetryRunRequest
 from ordinaut.v1.task_service_pb2 import CreateTaskRequest, RunTaskRequest
 from tests.integration.support.event_loops import event_loops
 from tests.integration.support.gateway_system import GatewaySystem, a_task, finished, gateway_system, working
+from tests.patience import PATIENCE
 
 SKEWED_CLOCK = """
 CREATE OR REPLACE FUNCTION clock_now() RETURNS timestamptz LANGUAGE plpgsql STABLE PARALLEL SAFE AS $$
@@ -52,6 +53,13 @@ def publication(topic: str, **data: Any) -> PublishEventRequest:
 
 async def publish(system: GatewaySystem, topic: str, **data: Any) -> None:
     await system.admin.events.PublishEvent(publication(topic, **data))
+
+
+async def until_numbered(system: GatewaySystem, topic: str) -> None:
+    """An event of the topic is in the log: what is created now does not see it."""
+    async with asyncio.timeout(PATIENCE):
+        while not (await system.admin.events.ListEvents(ListEventsRequest(topic=topic))).events:
+            await asyncio.sleep(0.05)
 
 
 async def until_waiting(system: GatewaySystem, name: str, *steps: str) -> Run:
@@ -204,7 +212,9 @@ async def test_lifecycle_events_that_came_before_the_wait(system: GatewaySystem,
     task = a_task(pipeline={"steps": [{"id": "a", "uses": "orchestrator.set", "with": {}}]}, params={})
     await system.admin.tasks.CreateTask(CreateTaskRequest(task=task, task_id="quick"))
     async with working(system, database_url):
-        await finished(system.admin, (await system.admin.tasks.RunTask(RunTaskRequest(name="tasks/quick"))).name)
+        earlier = (await system.admin.tasks.RunTask(RunTaskRequest(name="tasks/quick"))).name
+        await finished(system.admin, earlier)
+        await until_numbered(system, "ordinaut.run.succeeded")
         start = {"id": "c", "uses": "orchestrator.run_task", "with": {"task": "tasks/quick"}}
         ends = {"match": {"subject": "tasks/quick"}}
         steps = [start, pause("p", "1s"), listen("x", "ordinaut.run.succeeded", given=ends)]

@@ -7,6 +7,8 @@ exit code is 0 if all checks pass, else 1. In a terminal it continues to serve u
 import asyncio
 import signal
 import sys
+from collections.abc import Coroutine
+from typing import Any
 
 from examples.morning_briefing import checks, outage, repair
 from examples.morning_briefing.reporter import CheckFailedError, Reporter
@@ -14,6 +16,7 @@ from examples.morning_briefing.stage import Stage, running_stage
 from ordinaut.client import ApiError
 
 DEMO_SECONDS = 180.0
+STOP_SECONDS = 5.0
 
 
 def main() -> None:
@@ -33,14 +36,16 @@ def main() -> None:
 
 
 async def _run(reporter: Reporter) -> None:
-    demo = asyncio.current_task()
+    interrupted, demo = asyncio.Event(), asyncio.current_task()
     if demo is not None:
         asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, demo.cancel)
     reporter.section("Starting PostgreSQL, Valkey, four services and three agents")
     async with running_stage() as stage:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            asyncio.get_running_loop().add_signal_handler(number, interrupted.set)
         reporter.info(f"ready: gRPC on {stage.system['grpc']}, health checks on {stage.system['rest']}")
         async with asyncio.timeout(DEMO_SECONDS):
-            await _run_scenes(stage, reporter)
+            await _until(interrupted, _run_scenes(stage, reporter))
         if reporter.is_terminal:
             await _keep_serving(stage, reporter)
     reporter.info("everything has stopped")
@@ -58,6 +63,21 @@ async def _run_scenes(stage: Stage, reporter: Reporter) -> None:
     following = await checks.keep_time(stage, reporter, briefing.name, first)
     await checks.follow_up(stage, reporter, follower.name, [first, *following])
     checks.show_signs(stage, reporter)
+
+
+async def _until(interrupted: asyncio.Event, story: Coroutine[Any, Any, None]) -> None:
+    """Runs the story unless it is interrupted: its cancellation alone could be lost in a call that just ends."""
+    scenes = asyncio.create_task(story)
+    stop = asyncio.create_task(interrupted.wait())
+    try:
+        await asyncio.wait({scenes, stop}, return_when=asyncio.FIRST_COMPLETED)
+        if not scenes.done():
+            raise asyncio.CancelledError
+        scenes.result()
+    finally:
+        for task in (scenes, stop):
+            task.cancel()
+        await asyncio.wait({scenes, stop}, timeout=STOP_SECONDS)
 
 
 async def _keep_serving(stage: Stage, reporter: Reporter) -> None:

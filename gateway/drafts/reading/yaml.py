@@ -18,6 +18,7 @@ from ordinaut.v1.error_pb2 import ErrorReason
 NODES_MAX = 20_000  # an alias can expand to gigabytes
 PREFIX = "tag:yaml.org,2002:"
 MERGE = f"{PREFIX}merge"
+COLLECTIONS = frozenset({"map", "seq", "set", "omap", "pairs"})
 
 
 class UnreadableError(Exception):
@@ -92,6 +93,8 @@ class _Builder:
             raise UnreadableError(f"a document must have at most {NODES_MAX} values", place)
         if isinstance(node, ScalarNode):
             return scalar(node)
+        if str(node.tag).removeprefix(PREFIX) not in COLLECTIONS:
+            raise UnreadableError(f"unknown tag `{node.tag}`", place)
         if id(node) in self._built:
             self.aliases.append(place)
         self._built.add(id(node))

@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from gateway.drafts.reading.yaml import Documents, UnreadableError, read_yaml_tree
+from gateway.drafts.reading.yaml import Documents, ForeignTagError, UnreadableError, read_yaml_tree
 from gateway.drafts.tree import Place
 from ordinaut.v1.draft_pb2 import Certainty
 
@@ -58,6 +58,8 @@ def read_tolerantly(text: str) -> tuple[Documents, list[Repair]]:
     for _ in range(REPAIRS_MAX):
         try:
             return read_yaml_tree(text), repairs
+        except ForeignTagError:
+            raise
         except UnreadableError as failure:
             first = first or failure
             budget -= len(text)

@@ -6,7 +6,13 @@ import pytest
 
 from ordinaut.expressions.foreign.lexer import ForeignError
 from ordinaut.expressions.foreign.scope import Scope
-from ordinaut.expressions.foreign.templates import foreign_template, is_native, looks_foreign, rewrite_condition, rewrite_text
+from ordinaut.expressions.foreign.templates import (
+    foreign_template,
+    is_native,
+    looks_foreign,
+    rewrite_condition,
+    rewrite_text,
+)
 from ordinaut.expressions.foreign.translate import translate
 
 SCOPE = Scope(

@@ -23,9 +23,9 @@ from tests.security.methods import METHODS, STUB_OF
 
 PAGE = Path(__file__).parents[2] / "docs" / "security-review.md"
 OWNER = (
-    "tasks:write tasks:read tasks:run runs:write runs:read state:read state:write tools:write tools:call tools:read"
-    " secrets:use events:publish events:read approvals:read approvals:write"
-).split()
+    "tasks:write", "tasks:read", "tasks:run", "runs:write", "runs:read", "state:read", "state:write", "tools:write",
+    "tools:call", "tools:read", "secrets:use", "events:publish", "events:read", "approvals:read", "approvals:write",
+)  # fmt: skip
 MINTER = ("agents:write", "agents:read", "runs:write", "runs:read")
 NARROW_MINTER = ("agents:write",)
 GLOB_MINTER = ("agents:write:bot*", "runs:write")
@@ -53,13 +53,13 @@ def http(url: str = "https://a.example/", **more: Any) -> dict[str, Any]:
 
 
 SET = one("orchestrator.set", x=1)
-SECRET = {"auth": {"bearer": {"secret": "key"}}}
+SECRET: dict[str, Any] = {"auth": {"bearer": {"secret": "key"}}}
 COMPUTED = "${params.name}"
 
 
 @dataclass(frozen=True)
 class Attempt:
-    """A call with a token of these scopes, or of this caller, and how it must end: reason, or what happens to its run."""
+    """A call with a token of these scopes, or of this caller, and how it must end: its reason, or that of its run."""
 
     who: tuple[str, ...] | str
     title: str
@@ -195,7 +195,7 @@ ATTEMPTS = (
     attempt(FOREIGN, "delete the project", "DeleteProject", "MISSING_SCOPE", name="projects/default"),
     attempt(ADMIN, "create a project", "CreateProject", "MISSING_SCOPE", project_id="p9"),
 )  # fmt: skip
-HTTP_ATTEMPTS = (
+HTTP_ATTEMPTS: tuple[tuple[str, str, Any, dict[str, str], int], ...] = (
     ("PATCH", "/v1/tasks/mine", {"name": "tasks/theirs", "description": "x"}, {}, 400),
     ("POST", "/v1/tasks/mine:run", {"name": "tasks/theirs"}, {}, 400),
     ("POST", "/v1/tasks/mine:run?name=tasks/theirs", {}, {}, 400),
@@ -205,6 +205,7 @@ HTTP_ATTEMPTS = (
     ("GET", "/metrics", None, {}, 404),
 )
 """Verb, path, body, headers and the status of the answer, with a token of TASKER."""
+CHECK = "/ordinaut.internal.v1.PipelineEngineService/ValidateValue"
 INTERNAL = ("/ordinaut.internal.v1.SchedulerService/Simulate", "/ordinaut.internal.v1.PipelineEngineService/Execute")
 
 
@@ -219,6 +220,11 @@ async def call(caller: Caller, name: str, fields: dict[str, Any]) -> Any:
     method = METHODS[name]
     request = json_format.ParseDict(fields, GetMessageClass(method.input_type)())
     return await getattr(getattr(caller, STUB_OF[method.containing_service.name]), name)(request)
+
+
+def unary(channel: grpc.aio.Channel, path: str) -> Any:
+    """A call without serializers."""
+    return channel.unary_unary(path)
 
 
 class Attack:
@@ -328,13 +334,11 @@ async def test_methods_between_processes_are_not_public(rest: RestSystem) -> Non
     metadata = (("authorization", f"Bearer {rest.grpc.admin.token}"),)
     for path in INTERNAL:
         with pytest.raises(grpc.aio.AioRpcError) as failure:
-            await rest.grpc.channel.unary_unary(path)(b"", metadata=metadata)
+            await unary(rest.grpc.channel, path)(b"", metadata=metadata)
         assert failure.value.code() == grpc.StatusCode.UNIMPLEMENTED
     async with grpc.aio.insecure_channel(f"127.0.0.1:{rest.grpc.engine_port}") as channel:
         with pytest.raises(grpc.aio.AioRpcError) as failure:
-            await channel.unary_unary("/ordinaut.internal.v1.PipelineEngineService/ValidateValue")(
-                b"", metadata=metadata
-            )
+            await unary(channel, CHECK)(b"", metadata=metadata)
         assert failure.value.code() == grpc.StatusCode.PERMISSION_DENIED
 
 

@@ -126,7 +126,7 @@ def periodic_loops(
         loop("pending_work", PendingWork(database, by_pending_work).run_once, period=0.25),
         *by_pending_work,
         *(loop(f"judge_{number}", judge.run_once, JUDGE) for number in range(1, SIZE)),
-        loop("matcher", Matcher(database, stream, hints).run_once, period=1.0),
+        loop("matcher", Matcher(database, hints).run_once, EVENTS, period=0.5),
         loop("zone_upgrade", ZoneUpgrade(database, hints).run_once, period=5.0),
         loop("remove_projects", RemoveProjects(database, hints).run_once, period=5.0),
         loop("retention", Retention(database, timedelta(days=settings.audit_days)).run_once, period=3600.0),

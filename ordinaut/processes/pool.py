@@ -1,7 +1,8 @@
-"""Child processes that execute operations of unknown cost; the parent ends one that exceeds its deadline.
+"""Child processes that execute operations of unknown cost; one that uses more CPU time than it may is ended.
 
-A validator in native code can be interrupted neither by a thread nor by a signal handler: only its process can be
-ended. A process is started by exec, because a process with gRPC threads cannot be forked.
+CPU time is counted, because on a busy machine the time that passes says nothing about an operation. A validator in
+native code can be interrupted neither by a thread nor by a signal handler: only its process can be ended. A process is
+started by exec, because a process with gRPC threads cannot be forked.
 """
 
 import asyncio
@@ -14,7 +15,7 @@ from collections.abc import Callable
 from contextlib import suppress
 
 from ordinaut.errors import UnavailableError
-from ordinaut.processes.child import HEADER_BYTES, READY
+from ordinaut.processes.child import ANSWER_HEADER, READY, REQUEST_HEADER
 from ordinaut.telemetry import get_logger
 from ordinaut.v1.error_pb2 import ErrorReason
 
@@ -32,7 +33,7 @@ LIMIT_BYTES = 64 * 1024 * 1024
 
 
 class TooCostlyError(Exception):
-    """An operation has exceeded its deadline, or the same one did so several times before."""
+    """An operation has used more CPU time than it may, or the same one did so several times before."""
 
 
 class ProcessPool:
@@ -61,11 +62,11 @@ class ProcessPool:
         async with self._free:
             self._idle.append(await self._new())
 
-    async def run(self, operation: int, request: bytes, seconds: float) -> bytes:
-        """Executes one operation.
+    async def run(self, operation: int, request: bytes, cpu_seconds: float, seconds: float) -> bytes:
+        """Executes one operation, which on a busy machine takes up to `seconds` for its `cpu_seconds`.
 
         Raises:
-            TooCostlyError: it took longer than `seconds`, or did so three times in the last ten minutes.
+            TooCostlyError: it has exceeded one of the two, or did so three times in the last ten minutes.
             UnavailableError: no process was free for 2 s, or three ended while they started.
             RuntimeError: the operation raised an exception; the message is its traceback.
         """
@@ -83,12 +84,18 @@ class ProcessPool:
             done = False
             try:
                 async with asyncio.timeout(seconds):
-                    answer = await _exchange(process, operation, request)
+                    answer = await _exchange(process, operation, request, cpu_seconds)
                 done = True
             except (TimeoutError, asyncio.IncompleteReadError, ConnectionError):
                 self._remember_kill(key)
                 self._on_kill()
-                log.warning("check_process_ended", operation=operation, bytes=len(request), seconds=seconds)
+                log.warning(
+                    "check_process_ended",
+                    operation=operation,
+                    bytes=len(request),
+                    cpu_seconds=cpu_seconds,
+                    seconds=seconds,
+                )
                 raise TooCostlyError from None
             finally:
                 if done:
@@ -172,12 +179,14 @@ class ProcessPool:
             self._kills.popitem(last=False)
 
 
-async def _exchange(process: asyncio.subprocess.Process, operation: int, request: bytes) -> tuple[bool, bytes]:
+async def _exchange(
+    process: asyncio.subprocess.Process, operation: int, request: bytes, cpu_seconds: float
+) -> tuple[bool, bytes]:
     requests, answers = _pipes(process)
-    requests.write(len(request).to_bytes(4, "big") + bytes([operation]) + request)
+    requests.write(REQUEST_HEADER.pack(len(request), int(cpu_seconds * 1_000_000), operation) + request)
     await requests.drain()
-    header = await answers.readexactly(HEADER_BYTES)
-    return bool(header[4]), await answers.readexactly(int.from_bytes(header[:4], "big"))
+    size, failed = ANSWER_HEADER.unpack(await answers.readexactly(ANSWER_HEADER.size))
+    return failed, await answers.readexactly(size)
 
 
 async def _reap(process: asyncio.subprocess.Process) -> None:

@@ -104,15 +104,6 @@ class UnsentEntries:
 
 
 @dataclass(frozen=True, slots=True)
-class EntryMark:
-    """What identifies a row of the log, without its events."""
-
-    id: int
-    position: int
-    create_time: datetime
-
-
-@dataclass(frozen=True, slots=True)
 class EventTrigger:
     """An event trigger of an active task; `condition` may be empty, `params` is JSON text.
 
@@ -263,9 +254,9 @@ async def transactions(connection: Connection, ids: Sequence[int]) -> dict[int, 
     return {row["id"]: row["xid"] for row in await SQL.transactions.rows(connection, ids=list(ids))}
 
 
-async def following(connection: Connection, *, after: int, batch: int) -> list[EntryMark]:
-    """The marks of the rows after a position."""
-    return [EntryMark(*row) for row in await SQL.following.rows(connection, after=after, batch=batch)]
+async def has_unmatched(connection: Connection) -> bool:
+    """Whether events were numbered that the matcher has not matched."""
+    return bool(await SQL.has_unmatched.value(connection))
 
 
 async def last_position(connection: Connection) -> int:

@@ -62,15 +62,13 @@ LIMIT :batch;
 -- query transactions: The transactions that published some rows.
 SELECT id, xid FROM outbox WHERE id = ANY(:ids::bigint[]);
 
--- query following: The columns of EntryMark of the rows after a position.
-SELECT id, position, create_time
-FROM outbox
-WHERE position > :after
-ORDER BY position
-LIMIT :batch;
-
 -- query last_position: The last numbered event.
 SELECT value FROM position WHERE name = 'events';
+
+-- query has_unmatched: Whether events were numbered that the matcher has not matched.
+SELECT EXISTS (
+  SELECT FROM position AS numbered JOIN position AS matched ON matched.name = 'matcher'
+  WHERE numbered.name = 'events' AND numbered.value > matched.value);
 
 -- query positions: The first and the last position of a project in the log, 0 when it has none.
 SELECT

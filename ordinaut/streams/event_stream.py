@@ -5,7 +5,6 @@ An entry is one row of the log: id `<first position>-0`, fields `uid`, `project`
 each of its runs. External consumers may read the stream with their own consumer groups.
 """
 
-import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,10 +19,9 @@ from ordinaut.telemetry import get_logger
 log = get_logger()
 KEY = "ordinaut:events"
 COMMAND_SECONDS = 5.0
-SILENCE_SECONDS = 1.0
 APPEND = (Path(__file__).parent / "append.lua").read_text()
-# Redis is unreachable or fails; callers continue from PostgreSQL.
-STREAM_FAILURES = (RedisError, OSError, TimeoutError)
+STREAM_FAILURES = (RedisError, OSError, TimeoutError, RuntimeError)
+"""Redis is unreachable or fails. RuntimeError: uvloop refuses a write to a connection that was reset."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,20 +37,16 @@ class Entry:
 
 
 class EventStream:
-    """Writes and reads the stream, with one connection for short commands and one for blocking reads."""
+    """Writes the stream."""
 
     def __init__(self, settings: StreamSettings) -> None:
         self._max_length = settings.stream_max_length
         self._redis: Any = Redis.from_url(settings.redis_url, socket_timeout=COMMAND_SECONDS)
-        self._reader: Any = Redis.from_url(
-            settings.redis_url, socket_timeout=None, socket_connect_timeout=COMMAND_SECONDS
-        )
         self._append = self._redis.register_script(APPEND)
 
     async def close(self) -> None:
-        """Closes the connections."""
+        """Closes the connection."""
         await self._redis.aclose()
-        await self._reader.aclose()
 
     async def newest(self) -> int:
         """The position of the newest entry; 0 if the stream is empty.
@@ -82,28 +76,3 @@ class EventStream:
             await self.delete("it contains an entry of another log")
             return False
         return True
-
-    async def read(self, after: int, *, limit: int, block_seconds: float) -> list[Entry]:
-        """Reads entries after a position, in order; waits up to `block_seconds` for the first one.
-
-        Raises:
-            TimeoutError: Redis has not answered a second after that.
-        """
-        async with asyncio.timeout(block_seconds + SILENCE_SECONDS):
-            answer = await self._reader.xread({KEY: f"{after}-0"}, count=limit, block=round(block_seconds * 1000))
-        if not answer:
-            return []
-        entries = answer[KEY.encode()] if isinstance(answer, dict) else answer[0][1]
-        rows = entries[0] if entries and isinstance(entries[0], list) else entries
-        return [_entry(entry_id, fields) for entry_id, fields in rows]
-
-
-def _entry(entry_id: bytes, fields: dict[bytes, bytes]) -> Entry:
-    return Entry(
-        uid=fields[b"uid"].decode(),
-        project=fields[b"project"].decode(),
-        position=int(entry_id.partition(b"-")[0]),
-        count=int(fields[b"count"]),
-        time_us=int(fields[b"time"]),
-        events=fields[b"events"],
-    )

@@ -21,6 +21,10 @@ from pipeline_engine.simulation.simulation import MAX_SECONDS
 CHECK_SECONDS = 1.0
 VALIDATION_SECONDS = 5.0
 SIMULATION_SECONDS = MAX_SECONDS + 2.0
+"""CPU time of each."""
+CHECK_PATIENCE = 10.0
+REQUEST_PATIENCE = 8.0
+"""How long each may take on a busy machine; the gateway waits 10 s for a validation or simulation."""
 SIZE = 2
 """Processes of each kind: checks of values, validations, simulations. None delays one of another kind."""
 SCHEMA_BUDGET = "SCHEMA_BUDGET"
@@ -29,8 +33,8 @@ SCHEMA_BUDGET = "SCHEMA_BUDGET"
 class Pool(Protocol):
     """Executes operations, as ProcessPool does."""
 
-    async def run(self, operation: int, request: bytes, seconds: float) -> bytes:
-        """Executes one operation; raises TooCostlyError after `seconds`."""
+    async def run(self, operation: int, request: bytes, cpu_seconds: float, seconds: float) -> bytes:
+        """Executes one operation; raises TooCostlyError if it uses more CPU time, or takes more than `seconds`."""
         ...
 
     async def close(self) -> None:
@@ -53,12 +57,13 @@ class Checks:
         self._values, self._validations, self._simulations = new_pool(), new_pool(), new_pool()
 
     async def check(self, request: CheckValue) -> Problem | Failure | None:
-        """Returns the first problem of a value; a Failure if its check takes longer than 1 s."""
+        """Returns the first problem of a value; a Failure if its check takes more than 1 s of CPU time."""
         body = b'{"schema":%b,"value":%b}' % (orjson.dumps(request.check.schema), request.body)
         try:
-            answer = await self._values.run(operations.CHECK_VALUE, body, CHECK_SECONDS)
+            answer = await self._values.run(operations.CHECK_VALUE, body, CHECK_SECONDS, CHECK_PATIENCE)
         except TooCostlyError:
-            message = f"the check of {len(request.body)} bytes against the schema takes longer than {CHECK_SECONDS:g} s"
+            size = len(request.body)
+            message = f"the check of {size} bytes against the schema takes longer than {CHECK_SECONDS:g} s of CPU time"
             return Failure(VALIDATION_INPUT, message, details={"reason": SCHEMA_BUDGET})
         except UnavailableError as busy:
             return Failure(TOOL_UNAVAILABLE, busy.message, retryable=True)
@@ -97,7 +102,7 @@ class Checks:
         try:
             keys = self._keys.text.encode() if self._keys is not None else b""
             content = b"%b\0%b" % (keys, request.SerializeToString())
-            answer = await self._simulations.run(operations.SIMULATE_RUN, content, SIMULATION_SECONDS)
+            answer = await self._simulations.run(operations.SIMULATE_RUN, content, SIMULATION_SECONDS, REQUEST_PATIENCE)
         except TooCostlyError:
             warning = f"the simulation stopped after {SIMULATION_SECONDS:g} s of computing"
             return engine_pb2.SimulateRunResponse(state="RUNNING", end_us=request.start.now_us, warnings=[warning])
@@ -109,12 +114,12 @@ class Checks:
             await pool.close()
 
     async def _validate(self, operation: int, request: bytes) -> bytes:
-        return await self._validations.run(operation, request, VALIDATION_SECONDS)
+        return await self._validations.run(operation, request, VALIDATION_SECONDS, REQUEST_PATIENCE)
 
 
 def _too_costly(field: str) -> Violation:
     return Violation(
         field=field,
-        message=f"its check takes longer than {VALIDATION_SECONDS:g} s; simplify its schemas and expressions",
+        message=f"its check takes longer than {VALIDATION_SECONDS:g} s of CPU time; simplify schemas and expressions",
         reason=ErrorReason.TOO_LARGE,
     )

@@ -23,6 +23,8 @@ from scheduler.metrics import CONDITION_PROCESSES_ENDED, CONDITION_SECONDS
 
 SIZE = 2
 KILL_SECONDS = 2.0
+"""CPU time of an evaluation; its slice is 20 ms."""
+PATIENCE = 10.0
 OVERHEAD_SECONDS = 0.0005
 """What is charged for reading and storing, besides the CPU time of the child process."""
 
@@ -30,8 +32,8 @@ OVERHEAD_SECONDS = 0.0005
 class Pool(Protocol):
     """Executes operations, as ProcessPool does."""
 
-    async def run(self, operation: int, request: bytes, seconds: float) -> bytes:
-        """Executes one operation; raises TooCostlyError after `seconds`."""
+    async def run(self, operation: int, request: bytes, cpu_seconds: float, seconds: float) -> bytes:
+        """Executes one operation; raises TooCostlyError if it uses more CPU time, or takes more than `seconds`."""
         ...
 
 
@@ -99,7 +101,7 @@ class Judge:
         for most in (None, 1):
             request = replace(work, most=most).json()
             try:
-                return read_answer(await self._pool.run(operations.EVALUATE, request, KILL_SECONDS))
+                return read_answer(await self._pool.run(operations.EVALUATE, request, KILL_SECONDS, PATIENCE))
             except TooCostlyError:
                 continue
         return _given_up(work)
@@ -108,7 +110,7 @@ class Judge:
 def _given_up(work: Work) -> Answer:
     """The answer if the next condition cannot be evaluated."""
     answer = Answer(work.after, work.next + 1, total_seconds=2 * KILL_SECONDS)
-    failure = f"its evaluation takes longer than {KILL_SECONDS:g} s"
+    failure = f"its evaluation takes longer than {KILL_SECONDS:g} s of CPU time"
     place = work.next - work.first
     if place >= len(work.triggers):
         answer.wait_failures[place - len(work.triggers)] = failure

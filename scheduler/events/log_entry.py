@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import TypeVar
 
-from ordinaut.store.event import EntryMark, LogEntry
+from ordinaut.store.event import LogEntry
 from ordinaut.streams.event_stream import Entry
 
 Row = TypeVar("Row", LogEntry, Entry)
@@ -32,7 +32,7 @@ def stream_entry(row: LogEntry) -> Entry:
     )
 
 
-def uid_of(row: LogEntry | EntryMark) -> str:
+def uid_of(row: LogEntry) -> str:
     """What distinguishes a row from every other row that ever had its position.
 
     A database restored from a backup assigns the same ids and positions again, but not at the same time.

@@ -1,7 +1,6 @@
 """Reads YAML with the place of every member. Anchors are expanded; errors carry the place of the problem."""
 
 import math
-import re
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,8 +18,6 @@ from ordinaut.v1.error_pb2 import ErrorReason
 NODES_MAX = 20_000  # an alias can expand to gigabytes
 PREFIX = "tag:yaml.org,2002:"
 MERGE = f"{PREFIX}merge"
-_FUNCTION_TAG = re.compile(r"!{1,2}[A-Za-z][\w:/-]*")
-COLLECTIONS = frozenset({"map", "seq", "set", "omap", "pairs"})
 
 
 class UnreadableError(Exception):
@@ -34,10 +31,6 @@ class UnreadableError(Exception):
         self.message = message
         self.place = place
         self.is_syntax = is_syntax
-
-
-class ForeignTagError(UnreadableError):
-    """A tag that computes its value in another language; without it, the value would mean something else."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,8 +92,6 @@ class _Builder:
             raise UnreadableError(f"a document must have at most {NODES_MAX} values", place)
         if isinstance(node, ScalarNode):
             return scalar(node)
-        if str(node.tag).removeprefix(PREFIX) not in COLLECTIONS:
-            raise _unknown_tag(node)
         if id(node) in self._built:
             self.aliases.append(place)
         self._built.add(id(node))
@@ -149,19 +140,7 @@ def scalar(node: ScalarNode) -> Any:
         return float(text) if FLOAT.fullmatch(text) else _finite(CONSTANTS.get(text.lower(), text))
     if tag in {"str", "timestamp", "binary", "value"}:
         return text
-    raise _unknown_tag(node)
-
-
-def _unknown_tag(node: Any) -> UnreadableError:
-    """The problem of a tag: `!Sub text` calls a function elsewhere; `!steps.a.done` is a condition without quotes."""
-    place, has_value = Place(node.start_mark.line + 1, node.start_mark.column + 1), node.value not in ("", None)
-    if has_value and _FUNCTION_TAG.fullmatch(str(node.tag)):
-        return ForeignTagError(
-            f"`{node.tag}` is a tag of another language, which has no meaning here: write the value itself, with `${{…}}` "
-            "for what it reads",
-            place,
-        )
-    return UnreadableError(f"unknown tag `{node.tag}`", place)
+    raise UnreadableError(f"unknown tag `{tag}`", Place(node.start_mark.line + 1, node.start_mark.column + 1))
 
 
 def _integer(text: str) -> Any:

@@ -23,8 +23,9 @@ from ordinaut.errors import InvalidArgumentError, Repair, ResourceExhaustedError
 from ordinaut.processes.pool import ProcessPool, TooCostlyError
 from ordinaut.v1.error_pb2 import ErrorReason
 
-SECONDS = 5.0
-"""For bodies that need 0.2 s alone: on a busy machine a process of this niceness gets a tenth of its CPU time."""
+CPU_SECONDS = 2.0
+SECONDS = 30.0
+"""On a busy machine a process of this niceness gets less than a tenth of a core."""
 PROCESSES = 2
 ASSEMBLE = 0
 NICENESS = 10
@@ -69,14 +70,15 @@ class LargeBodies:
 
         Raises:
             InvalidArgumentError: the body is malformed.
-            ResourceExhaustedError: TOO_LARGE: its conversion takes longer than 5 s.
+            ResourceExhaustedError: TOO_LARGE: its conversion takes more than 2 s of CPU time.
             UnavailableError: no process was free for 2 s.
         """
         parts = Parts(route.verb, route.template.text, values, query, body, conditions)
         try:
-            answer = await self._pool.run(ASSEMBLE, parts.encode(), SECONDS)
+            answer = await self._pool.run(ASSEMBLE, parts.encode(), CPU_SECONDS, SECONDS)
         except TooCostlyError:
-            text = f"the conversion of the body must take at most {SECONDS:g} s (got {len(body.data)} bytes)"
+            size = len(body.data)
+            text = f"the conversion of the body must take at most {CPU_SECONDS:g} s of CPU time (got {size} bytes)"
             raise ResourceExhaustedError(ErrorReason.TOO_LARGE, text) from None
         head, _, request = answer.partition(b"\n")
         decoded = orjson.loads(head)

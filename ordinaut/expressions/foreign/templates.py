@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from ordinaut.expressions.errors import ExpressionError
 from ordinaut.expressions.expression import compile_expression
 from ordinaut.expressions.foreign.lexer import ForeignError
-from ordinaut.expressions.foreign.nodes import Call, Element, Member, Name, Node
+from ordinaut.expressions.foreign.nodes import Binary, Call, Constant, Element, Member, Name, Node
 from ordinaut.expressions.foreign.parser import parse
 from ordinaut.expressions.foreign.scope import ROOTS, STEP_ROOTS, Scope, resolve
 from ordinaut.expressions.foreign.translate import Translation, quoted, translate
@@ -54,8 +54,8 @@ _OUTCOME = re.compile(
     r"(?:\.(?:outcome|state|verdict|decision|result|output)|steps\.\w+)\s*[!=]=\s*'(?:approved|rejected|expired)'"
     r"|[!=]=\s*(?:approved|rejected|expired)\b"
 )
-_STEP_PATH = re.compile(r"\b(?:steps|outputs|tasks|nodes)\.([A-Za-z_][\w-]*)\.[A-Za-z_]")
-_JOINED = re.compile(r"""['"]\s*[+~]|[+~]\s*['"]|^\s*(?:concat|format|join|str|upper|lower)\(""")
+_JOINED = re.compile(r"""['"]\s*[+~,]|[+~,]\s*['"]""")
+JOINS = frozenset({"concat", "format", "join", "str", "string", "sprintf", "printf"})
 _FILTER = re.compile(r"\|\s*([A-Za-z_]\w*)")
 
 
@@ -82,8 +82,8 @@ class Rewritten:
 def placeholders(text: str) -> Iterator[Found]:
     """The placeholders of every language in a text, in order; `$${` is not one.
 
-    Linear in the length of the text: a placeholder has at most 1024 characters, and after many that do not end, the next
-    closing braces end one.
+    Linear in the length of the text: a placeholder has at most 1024 characters, and after many that do not end, the
+    next closing braces end one.
     """
     place, budget = 0, _Budget()
     while (match := _OPENING.search(text, place)) is not None:
@@ -175,8 +175,7 @@ def foreign_template(text: str, scope: Scope) -> Rewritten | None:
     ('It is ${steps.w.temp}', None)
     """
     if not any(mark in text for mark in "{$%"):
-        joined = _whole_expression(text, scope)
-        return None if joined is None else Rewritten("${" + joined.text + "}", certain=False)
+        return _concatenation(text.strip(), scope)
     seen = set[tuple[str, str]]()
     for placeholder in placeholders(text):
         if placeholder.kind in STRONG:
@@ -293,12 +292,12 @@ def _without_marks(text: str) -> str:
 def _whole_path(text: str, scope: Scope) -> Rewritten:
     """A text that is nothing but the path of a step's output or of a declared param."""
     words = text.strip()
-    if (joined := _whole_expression(text, scope)) is not None:
-        return Rewritten("${" + joined.text + "}", certain=False)
     if words in {"$now", "$.now"}:
         return Rewritten("${now}")
     if words.startswith("$") and words[1:] in scope.params:
         return Rewritten("${params." + words[1:] + "}", certain=False)
+    if (joined := _concatenation(words, scope)) is not None:
+        return joined
     if not re.fullmatch(r"[A-Za-z_][\w-]*(?:\.[A-Za-z_][\w-]*|\[\d+\])+", words):
         return Rewritten(text)
     root, second = words.split(".")[0], re.split(r"[.\[]", words)[1]
@@ -307,22 +306,34 @@ def _whole_path(text: str, scope: Scope) -> Rewritten:
     return Rewritten(text)
 
 
-def _whole_expression(text: str, scope: Scope) -> Translation | None:
-    """A text that is as a whole an expression which joins quoted texts with the output of a step: `'It is ' + steps.w.t`.
-
-    >>> _whole_expression("steps.w.temp + ' degrees'", Scope(steps={"w": "w"})) is not None
-    True
-    >>> _whole_expression("The 'temp' of steps.w.temp + 1", Scope(steps={"w": "w"})) is None
-    True
-    """
+def _concatenation(text: str, scope: Scope) -> Rewritten | None:
+    """A text that is as a whole an expression which joins texts with known values: `'It is ' + steps.w.temp`."""
     if len(text) > LONGEST or _JOINED.search(text) is None:
         return None
-    if not any(match[1] in scope.steps for match in _STEP_PATH.finditer(text)):
-        return None
     try:
-        return translate(text.strip(), scope)
+        node = parse(text, scope.dashed or ())
     except ForeignError:
         return None
+    parts = list(_summands(node))
+    if len(parts) < 2 or not any(isinstance(part, Constant) and isinstance(part.value, str) for part in parts):
+        return None
+    if not any(reads_known(part, scope, bare=False) for part in parts):
+        return None
+    try:
+        return Rewritten("${" + translate(text, scope).text + "}", certain=False)
+    except ForeignError as failure:
+        return Rewritten(text, problems=(f"`{text[:80]}` is not understood: {failure}",))
+
+
+def _summands(node: Node) -> Iterator[Node]:
+    if isinstance(node, Binary) and node.operator in {"+", "~"}:
+        yield from _summands(node.left)
+        yield from _summands(node.right)
+    elif isinstance(node, Call) and node.name.lower() in JOINS:
+        for argument in node.arguments:
+            yield from _summands(argument)
+    else:
+        yield node
 
 
 def _problem(text: str, placeholder: Found, failure: ForeignError) -> str:

@@ -56,7 +56,6 @@ async def test_every_block_of_every_file_prepares(rig: Rig) -> None:
         (wait.SQL.journaled, wait.JournaledWait),
         (wait.SQL.expire, wait.ExpiredWait),
         (event.SQL.read, event.LogEntry),
-        (event.SQL.following, event.EntryMark),
         (event.SQL.triggers, event.EventTrigger),
         (task_health.SQL.lock, task_health.TaskHealth),
         (task_health.SQL.take_overdue, task_health.OverdueTask),

@@ -47,7 +47,8 @@ async def pool() -> AsyncIterator[ProcessPool]:
 
 async def test_a_process_serves_many_checks(pool: ProcessPool) -> None:
     answers = [
-        await pool.run(operations.CHECK_VALUE, request({"type": "integer"}, value), PATIENCE) for value in (1, "x", 2)
+        await pool.run(operations.CHECK_VALUE, request({"type": "integer"}, value), PATIENCE, PATIENCE)
+        for value in (1, "x", 2)
     ]
     assert answers == [b"null", b'["","\\"x\\" is not of type \\"integer\\""]', b"null"]
     assert len(pool._all) == 1
@@ -57,18 +58,48 @@ async def test_a_check_is_ended_at_its_deadline_and_refused_after_three(pool: Pr
     body = request(DOUBLING, nested(60))
     for _ in range(3):
         with pytest.raises(TooCostlyError):
-            await pool.run(operations.CHECK_VALUE, body, 0.3)
+            await pool.run(operations.CHECK_VALUE, body, 0.3, PATIENCE)
     assert not pool._all
     with pytest.raises(TooCostlyError):
-        await pool.run(operations.CHECK_VALUE, body, PATIENCE)
+        await pool.run(operations.CHECK_VALUE, body, PATIENCE, PATIENCE)
     assert not pool._all, "the fourth time no process was started"
-    assert await pool.run(operations.CHECK_VALUE, request(DOUBLING, nested(2, "a")), PATIENCE) == b"null"
+    assert await pool.run(operations.CHECK_VALUE, request(DOUBLING, nested(2, "a")), PATIENCE, PATIENCE) == b"null"
+
+
+async def test_only_cpu_time_counts(pool: ProcessPool) -> None:
+    """On a machine without a free core a process stands still as it does here."""
+    await pool.run(operations.CHECK_VALUE, request({}, 1), PATIENCE, PATIENCE)
+    [process] = pool._all
+    process.send_signal(signal.SIGSTOP)
+    check = asyncio.create_task(pool.run(operations.CHECK_VALUE, request({}, 2), 0.1, PATIENCE))
+    await asyncio.wait([check], timeout=0.3)
+    assert not check.done()
+    process.send_signal(signal.SIGCONT)
+    assert await check == b"null"
+    assert process in pool._all
+
+
+async def test_a_process_that_stands_still_is_ended_in_the_end(pool: ProcessPool) -> None:
+    await pool.run(operations.CHECK_VALUE, request({}, 1), PATIENCE, PATIENCE)
+    [process] = pool._all
+    process.send_signal(signal.SIGSTOP)
+    with pytest.raises(TooCostlyError):
+        await pool.run(operations.CHECK_VALUE, request({}, 2), PATIENCE, 0.2)
+    assert not pool._all
+
+
+async def test_a_check_may_use_its_cpu_time_again_each_time(pool: ProcessPool) -> None:
+    """The timer of a process counts one operation, not all of them."""
+    body = request({"items": {"type": "integer"}}, list(range(100_000)))
+    for number in range(12):
+        await pool.run(operations.CHECK_VALUE, body + b" " * number, 0.3, PATIENCE)
+    assert len(pool._all) == 1
 
 
 async def test_a_cancelled_check_is_ended(pool: ProcessPool) -> None:
-    await pool.run(operations.CHECK_VALUE, request({}, 1), PATIENCE)
+    await pool.run(operations.CHECK_VALUE, request({}, 1), PATIENCE, PATIENCE)
     [process] = pool._all
-    check = asyncio.create_task(pool.run(operations.CHECK_VALUE, request(DOUBLING, nested(60)), PATIENCE))
+    check = asyncio.create_task(pool.run(operations.CHECK_VALUE, request(DOUBLING, nested(60)), PATIENCE, PATIENCE))
     while pool._idle:
         await asyncio.sleep(0)
     check.cancel()
@@ -78,11 +109,11 @@ async def test_a_cancelled_check_is_ended(pool: ProcessPool) -> None:
 
 
 async def test_a_process_that_was_killed_is_replaced(pool: ProcessPool) -> None:
-    await pool.run(operations.CHECK_VALUE, request({}, 1), PATIENCE)
+    await pool.run(operations.CHECK_VALUE, request({}, 1), PATIENCE, PATIENCE)
     [process] = pool._all
     process.kill()
     await process.wait()
-    assert await pool.run(operations.CHECK_VALUE, request({}, 1), PATIENCE) == b"null"
+    assert await pool.run(operations.CHECK_VALUE, request({}, 1), PATIENCE, PATIENCE) == b"null"
 
 
 @pytest.mark.parametrize(("ending", "starts"), [(2, 3), (3, 3)])
@@ -99,7 +130,7 @@ async def test_a_process_that_ends_while_it_starts_is_replaced(
         return started[-1]
 
     monkeypatch.setattr(asyncio, "create_subprocess_exec", start_process)
-    check = pool.run(operations.CHECK_VALUE, request({}, 1), PATIENCE)
+    check = pool.run(operations.CHECK_VALUE, request({}, 1), PATIENCE, PATIENCE)
     if ending < starts:
         assert await check == b"null"
     else:
@@ -107,12 +138,12 @@ async def test_a_process_that_ends_while_it_starts_is_replaced(
             await check
     assert len(started) == starts
     assert pool._all == set(started[ending:])
-    assert await pool.run(operations.CHECK_VALUE, request({}, 2), PATIENCE) == b"null"
+    assert await pool.run(operations.CHECK_VALUE, request({}, 2), PATIENCE, PATIENCE) == b"null"
 
 
 async def test_a_defect_is_raised_with_its_traceback(pool: ProcessPool) -> None:
     with pytest.raises(RuntimeError, match="JSONDecodeError"):
-        await pool.run(operations.CHECK_VALUE, b"{", PATIENCE)
+        await pool.run(operations.CHECK_VALUE, b"{", PATIENCE, PATIENCE)
 
 
 def test_a_process_ends_with_its_parent(tmp_path: Path) -> None:
@@ -122,7 +153,7 @@ def test_a_process_ends_with_its_parent(tmp_path: Path) -> None:
         "from ordinaut.processes.pool import ProcessPool\n"
         "async def main():\n"
         "    pool = ProcessPool('pipeline_engine.processes.operations', 1, lambda: None)\n"
-        '    await pool.run(0, b\'{"schema": {}, "value": 1}\', 60)\n'
+        '    await pool.run(0, b\'{"schema": {}, "value": 1}\', 60, 60)\n'
         "    print(next(iter(pool._all)).pid, flush=True)\n"
         "    os.kill(os.getpid(), 9)\n"
         "asyncio.run(main())\n"

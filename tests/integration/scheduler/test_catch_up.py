@@ -83,7 +83,7 @@ async def _match_all(rig: Rig) -> None:
     """Relays and matches what the log holds, without Redis."""
     hints = Hints(rig.database)
     relay = Relay(rig.database, NoStream(), hints)  # type: ignore[arg-type]
-    matcher = Matcher(rig.database, NoStream(), hints)  # type: ignore[arg-type]
+    matcher = Matcher(rig.database, hints)
     await relay.number()
     async with rig.database.connection() as connection:
         last = await event.last_position(connection)

@@ -22,7 +22,6 @@ from scheduler.conditions.judge import Judge, new_pool
 from scheduler.events.matcher import Matcher
 from tests.integration.support.judging import judge, judge_all
 from tests.integration.support.queue_rig import Rig
-from tests.integration.support.scheduler_rig import NoStream
 from tests.patience import PATIENCE
 
 LARGE = "length(data.lines) > `1`"
@@ -36,7 +35,7 @@ class Conditions:
     def __init__(self, rig: Rig) -> None:
         self.rig = rig
         hints = Hints(rig.database)
-        self.matcher = Matcher(rig.database, NoStream(), hints)  # type: ignore[arg-type]
+        self.matcher = Matcher(rig.database, hints)
         self.judge = judge(rig.database, hints)
 
     async def publish(self, *lines: list[Any], project: str = "default") -> list[str]:
@@ -53,7 +52,6 @@ class Conditions:
     async def match(self) -> None:
         """Matches the numbered log."""
         for _ in range(2):
-            self.matcher._position = None
             await self.matcher.run_once()
 
     async def settle(self) -> None:

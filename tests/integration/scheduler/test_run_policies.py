@@ -30,7 +30,7 @@ class Loops:
         self._rig = rig
         self._clockwork = LoopRunner(rig.database, rig.settings)
         self._relay = Relay(rig.database, NoStream(), hints)  # type: ignore[arg-type]
-        self._matcher = Matcher(rig.database, NoStream(), hints)  # type: ignore[arg-type]
+        self._matcher = Matcher(rig.database, hints)
         self._promote, self._overdue = Promote(rig.database, hints), OverdueTasks(rig.database, hints)
 
     async def settle(self) -> None:

@@ -23,7 +23,7 @@ async def event_loops(database: Database) -> AsyncIterator[None]:
     hints = Hints(database)
     stream = NoStream()
     relay = Relay(database, stream, hints)  # type: ignore[arg-type]
-    matcher = Matcher(database, stream, hints)  # type: ignore[arg-type]
+    matcher = Matcher(database, hints)
     loops = [
         BacklogScan(database, hints).run_once,
         ExpireWaits(database, hints).run_once,
@@ -34,7 +34,6 @@ async def event_loops(database: Database) -> AsyncIterator[None]:
     async def serve() -> None:
         while True:
             await relay.number()
-            matcher._position = None
             await matcher.run_once()
             for run_once in loops:
                 await run_once()

@@ -138,7 +138,7 @@ class Life:
         await self._relay.number()
         last = "SELECT (SELECT value FROM position WHERE name = 'events') - value FROM position WHERE name = 'matcher'"
         while await self._rig.value(last):  # a fresh one does not wait for the stream
-            await Matcher(self._rig.database, NoStream(), self._hints).run_once()  # type: ignore[arg-type]
+            await Matcher(self._rig.database, self._hints).run_once()
 
     async def _work(self) -> None:
         """Everything that is due by now; at the end of the window what is paused is resumed, to be recorded."""

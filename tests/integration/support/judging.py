@@ -10,7 +10,7 @@ from scheduler.conditions.operations import OPERATIONS
 class DirectPool:
     """Has no deadline."""
 
-    async def run(self, operation: int, request: bytes, seconds: float) -> bytes:
+    async def run(self, operation: int, request: bytes, cpu_seconds: float, seconds: float) -> bytes:
         return OPERATIONS[operation](request)
 
 

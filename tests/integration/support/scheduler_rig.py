@@ -66,10 +66,6 @@ class NoStream:
         """Fails."""
         raise ConnectionError("away")
 
-    async def read(self, *_arguments: Any, **_named: Any) -> list[Any]:
-        """Fails."""
-        raise ConnectionError("away")
-
 
 class _NoAlarms:
     def alarm(self, *_arguments: Any) -> None:

@@ -19,7 +19,6 @@ from ordinaut.store.runs import retry, run
 from scheduler.events.matcher import Matcher
 from scheduler.maintenance.child_runs import ChildRuns
 from tests.integration.support.queue_rig import BEGINNING, PROJECT, Rig
-from tests.integration.support.scheduler_rig import NoStream
 from tests.patience import PATIENCE
 from worker.effects.apply import apply_effects
 from worker.effects.child_runs import MAX_CHILDREN, RUN_TASK
@@ -46,7 +45,7 @@ class Family:
         self.lease = uuid4()
         hints = Hints(rig.database)
         self.sweep = ChildRuns(rig.database, hints).run_once
-        self._matcher = Matcher(rig.database, NoStream(), hints)  # type: ignore[arg-type]
+        self._matcher = Matcher(rig.database, hints)
 
     async def born(self, **queued: Any) -> "Family":
         await self.rig.queue(1, **queued)
@@ -58,7 +57,6 @@ class Family:
         async with self.rig.database.transaction() as connection:
             await event.number(connection)
         for _ in range(2):
-            self._matcher._position = None
             await self._matcher.run_once()
 
     async def do(self, path: str = "a", *, scopes: frozenset[str] = ADMIN, **given: Any) -> dict[str, Any]:

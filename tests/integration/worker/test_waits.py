@@ -21,7 +21,6 @@ from scheduler.events.matcher import Matcher
 from scheduler.maintenance.expire_waits import ExpireWaits
 from tests.integration.support.judging import judge, judge_all
 from tests.integration.support.queue_rig import BEGINNING, PROJECT, Rig
-from tests.integration.support.scheduler_rig import NoStream
 from tests.patience import PATIENCE
 from worker.held_runs import HeldRun
 from worker.run_result import WAITING, RunResult
@@ -105,11 +104,10 @@ class Loops:
         self.expire_waits = ExpireWaits(rig.database, hints).run_once
         self._scan = BacklogScan(rig.database, hints)
         self._judge = judge(rig.database, hints)
-        self._matcher = Matcher(rig.database, NoStream(), hints)  # type: ignore[arg-type]
+        self._matcher = Matcher(rig.database, hints)
 
     async def match(self) -> None:
         for _ in range(3):
-            self._matcher._position = None
             await self._matcher.run_once()
         await judge_all(self._judge)
 

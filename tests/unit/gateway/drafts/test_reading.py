@@ -102,17 +102,3 @@ def test_aliases_do_not_expand_without_a_bound() -> None:
     lines = [f"{name}: &{name} [{', '.join([f'*{before}'] * 9)}]" for before, name in pairwise(names)]
     text = "\n".join(["y0: &y0 [1, 1, 1]", *lines])
     assert len(str(read_text(text).documents[0])) < 10_000
-
-
-@pytest.mark.parametrize(
-    "value", ["!sub 'It is ${y}'", "!Sub It is", "!Ref city", "!join [',', [b]]", "!env {var: CITY}"]
-)
-def test_a_tag_of_another_language_is_an_error(value: str) -> None:
-    with pytest.raises(UnreadableError, match="is a tag of another language"):
-        read_text(BLOCK.replace("city: Berlin", f"city: {value}"))
-
-
-@pytest.mark.parametrize("condition", ["!steps.a.done", "!contains(steps.a.b, 'x')"])
-def test_a_condition_that_begins_like_a_tag_is_a_text(condition: str) -> None:
-    read = read_text(f"{BLOCK}    if: {condition}\n")
-    assert plain(read.documents[0])["steps"][0]["if"] == condition

@@ -261,6 +261,8 @@ class Tasks(TaskServiceServicer):
         """Creates a backfill: runs the instants of a past time range."""
         caller, name = current_caller(), task_id(request.parent, "parent")
         caller.require(WRITE, name)
+        if not request.validate_only:
+            caller.require(START, name)
         return await self._create_backfill.create(request, caller, name)
 
     async def GetBackfill(self, request: GetBackfillRequest, context: Context) -> Backfill:
@@ -280,6 +282,8 @@ class Tasks(TaskServiceServicer):
     ) -> Task:
         caller, name = current_caller(), task_id(request.name)
         caller.require(WRITE, name)
+        if run_newest:
+            caller.require(START, name)
         mutation = Mutation(self._database, request, Task)
         if (response := await mutation.stored_response()) is not None:
             return response

@@ -40,6 +40,7 @@ from ordinaut.store.queue import due_work_finish
 from ordinaut.store.selection import Selection
 from ordinaut.store.sql import Connection
 from ordinaut.store.tasks import backfill, cursor, task
+from ordinaut.store.tasks.cursor import DisabledTrigger
 from ordinaut.store.tasks.task import TaskRecord
 from ordinaut.v1.backfill_pb2 import Backfill
 from ordinaut.v1.explanation_pb2 import OccurrenceExplanation
@@ -168,7 +169,7 @@ class Tasks(TaskServiceServicer):
             if record is None:
                 raise NotFoundError.of(request.name)
             disabled = await cursor.disabled_triggers(connection, record.uid)
-        response = to_task(record, warnings=[_disabled(*each) for each in disabled])
+        response = to_task(record, warnings=map(_disabled, disabled))
         await self._validator.add_upcoming(response)
         return response
 
@@ -307,10 +308,10 @@ class Tasks(TaskServiceServicer):
         return response
 
 
-def _disabled(trigger: str, reason: str) -> str:
+def _disabled(disabled: DisabledTrigger) -> str:
     return (
-        f"trigger {trigger} is disabled ({reason}): its condition uses too much CPU time; "
-        "its events are kept until an update or ResumeTask enables it"
+        f"trigger {disabled.trigger} was disabled at {disabled.time:%Y-%m-%dT%H:%M:%SZ} ({disabled.reason}), because "
+        "its condition used too much CPU time; its events are kept until an update or ResumeTask enables it"
     )
 
 

@@ -164,6 +164,10 @@ class Hindrance(_message.Message):
         """The task did not exist at that time, or had another schedule."""
         BUFFERED_RUN: Hindrance._Kind.ValueType  # 11
         """An earlier buffered run of the task starts first."""
+        TRIGGER_DISABLED: Hindrance._Kind.ValueType  # 12
+        """The event trigger `resource` is disabled since `time`, because its condition has used too much CPU time. Its events
+        are kept until an update of the task or ResumeTask enables it.
+        """
 
     class Kind(_Kind, metaclass=_KindEnumTypeWrapper):
         """Kind of a hindrance."""
@@ -192,6 +196,10 @@ class Hindrance(_message.Message):
     """The task did not exist at that time, or had another schedule."""
     BUFFERED_RUN: Hindrance.Kind.ValueType  # 11
     """An earlier buffered run of the task starts first."""
+    TRIGGER_DISABLED: Hindrance.Kind.ValueType  # 12
+    """The event trigger `resource` is disabled since `time`, because its condition has used too much CPU time. Its events
+    are kept until an update of the task or ResumeTask enables it.
+    """
 
     KIND_FIELD_NUMBER: _builtins.int
     MESSAGE_FIELD_NUMBER: _builtins.int

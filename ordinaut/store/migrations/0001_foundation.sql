@@ -208,6 +208,7 @@ CREATE TABLE event_trigger (
   denied boolean NOT NULL DEFAULT false, -- the owner may no longer read the topic
   exhaustions smallint NOT NULL DEFAULT 0, -- evaluations in a row that used up their fuel
   disable_reason text NOT NULL DEFAULT '', -- empty: enabled, or to be enabled if it has a judged_position
+  disable_time timestamptz, -- the last time when it was disabled
   judged_position bigint -- while it is disabled: up to where it has judged the log
 );
 CREATE UNIQUE INDEX event_trigger_current ON event_trigger (task, trigger) WHERE until_position IS NULL;

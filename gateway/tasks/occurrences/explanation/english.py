@@ -42,5 +42,10 @@ OBSTACLES = {
     Hindrance.BUSY: "it is first in the queue, but all workers are busy",
     Hindrance.BUFFERED_RUN: "it is buffered until {resource} has ended",
     Hindrance.OTHER_SCHEDULE: "the task did not exist yet or had a different schedule",
+    Hindrance.TRIGGER_DISABLED: (
+        "trigger {resource} was disabled at {time}, because its condition used too much CPU time "
+        "(CONDITION_OVER_BUDGET); its events are kept and start runs after an update with a cheaper condition or "
+        "ResumeTask"
+    ),
 }
 REASONS: dict[str, str] = {}  # translations of reasons in the ledger, which are in English

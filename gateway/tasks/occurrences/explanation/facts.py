@@ -1,6 +1,6 @@
 """Reads the facts about one instant of a task."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from uuid import UUID
@@ -18,7 +18,7 @@ from ordinaut.store.runs import run
 from ordinaut.store.runs.run import RunRecord
 from ordinaut.store.sql import Connection
 from ordinaut.store.tasks import cursor, occurrence, unsettled_range
-from ordinaut.store.tasks.cursor import UpcomingInstant
+from ordinaut.store.tasks.cursor import DisabledTrigger, UpcomingInstant
 from ordinaut.store.tasks.occurrence import OccurrenceRecord
 from ordinaut.store.tasks.task import TaskRecord
 from ordinaut.v1.schedule_pb2 import Schedule
@@ -50,6 +50,7 @@ class Facts:
     previous: OccurrenceRecord | None = None
     health: Mapping[str, str] = field(default_factory=dict)
     workers: int = 0
+    disabled: Sequence[DisabledTrigger] = ()
 
     @property
     def is_late(self) -> bool:
@@ -78,6 +79,7 @@ class FactsReader:
             now = await database_clock.database_now(connection)
             seen = await cursor.upcoming(connection, record.uid)
             facts = Facts(now, time or now, record, to_task(record).schedule, seen)
+            facts.disabled = await cursor.disabled_triggers(connection, record.uid)
             if time is None:
                 await _choose(connection, facts)
             else:

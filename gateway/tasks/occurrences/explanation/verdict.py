@@ -38,7 +38,12 @@ def verdict(facts: Facts) -> OccurrenceExplanation.Verdict.ValueType:
 
 
 def obstacles(facts: Facts) -> list[Obstacle]:
-    """Returns the reasons why it did not or does not start, most important first."""
+    """Returns the reasons why it did not or does not start, most important first, and triggers that are disabled."""
+    disabled = [Obstacle(Kind.TRIGGER_DISABLED, each.trigger, each.time) for each in facts.disabled]
+    return _of_instant(facts) + disabled
+
+
+def _of_instant(facts: Facts) -> list[Obstacle]:
     match verdict(facts):
         case Verdict.LATE:
             return list(_of_late(facts))

@@ -169,7 +169,7 @@ class Tasks(TaskServiceServicer):
             if record is None:
                 raise NotFoundError.of(request.name)
             disabled = await cursor.disabled_triggers(connection, record.uid)
-        response = to_task(record, warnings=map(_disabled, disabled))
+        response = to_task(record, warnings=list(map(_disabled, disabled)))
         await self._validator.add_upcoming(response)
         return response
 

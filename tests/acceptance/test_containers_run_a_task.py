@@ -54,7 +54,15 @@ def make_roles(postgres: EmbeddedPostgres, role: str) -> None:
     project = resolved(*FILES)
     (mounted,) = project["services"]["postgres"]["configs"]
     assert mounted["target"].startswith("/docker-entrypoint-initdb.d/")
-    argv = [postgres.programs / "psql", "--no-psqlrc", "--set", "ON_ERROR_STOP=1", "--dbname", postgres.url, "--file"]
+    argv = [
+        str(postgres.programs / "psql"),
+        "--no-psqlrc",
+        "--set",
+        "ON_ERROR_STOP=1",
+        "--dbname",
+        postgres.url,
+        "--file",
+    ]
     variables = {"SERVICES_USER": role, "POSTGRES_PASSWORD": SECRETS["POSTGRES_PASSWORD"]}
     subprocess.run([*argv, project["configs"][mounted["source"]]["file"]], env=variables, check=True, timeout=60)
 

@@ -218,6 +218,14 @@ CREATE INDEX event_trigger_ended ON event_trigger (id) WHERE until_position IS N
 CREATE INDEX event_trigger_rearmed ON event_trigger (id)
   WHERE judged_position IS NOT NULL AND disable_reason = ''; -- match_todo.rearmed
 
+-- The owners with as many live runs as their quota permits; '' stands for the whole project. A scheduler marks them every
+-- few seconds, so that no run costs a count.
+CREATE TABLE over_quota (
+  project text NOT NULL,
+  owner text NOT NULL,
+  PRIMARY KEY (project, owner)
+);
+
 -- One row per due instant, with its outcome.
 CREATE TABLE occurrence (
   project text NOT NULL,
@@ -228,7 +236,7 @@ CREATE TABLE occurrence (
   last_instant timestamptz, -- of a merged row
   count int NOT NULL DEFAULT 1,
   outcome text NOT NULL CHECK (outcome IN (
-    'ENQUEUED', 'BUFFERED', 'SKIPPED_OVERLAP', 'COALESCED', 'MISSED', 'PAUSED', 'EXCLUDED', 'SKIPPED')),
+    'ENQUEUED', 'BUFFERED', 'SKIPPED_OVERLAP', 'COALESCED', 'MISSED', 'PAUSED', 'EXCLUDED', 'SKIPPED', 'BACKPRESSURE')),
   reason text NOT NULL DEFAULT '',
   run uuid,
   reprocessed int NOT NULL DEFAULT 0, -- how often a backfill has run it again: makes the idempotency keys differ

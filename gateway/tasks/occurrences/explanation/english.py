@@ -15,6 +15,10 @@ PHRASES = {
     "RUN_DELETED": "The occurrence due at {instant} became {run}, which has been deleted.",
     "RUN": "Its run: {run} ({state}).",
     "SKIPPED_OVERLAP": "The occurrence due at {instant} did not run, because another run of the task was live.",
+    "BACKPRESSURE": (
+        "The occurrence due at {instant} did not run, because the owner of the task or the project had as many live "
+        "runs as its quota permits."
+    ),
     "COALESCED": "The occurrence due at {instant} was missed and replaced by a later one{successor}.",
     "MISSED": "The occurrence due at {instant} was missed: {reason}.",
     "PAUSED": "The occurrence due at {instant} did not run, because {reason}.",

@@ -15,6 +15,10 @@ PHRASES = {
     "RUN_DELETED": "Ocurența programată la {instant} a devenit {run}, care a fost ștearsă.",
     "RUN": "Rularea sa: {run} ({state}).",
     "SKIPPED_OVERLAP": "Ocurența programată la {instant} nu a rulat, pentru că o altă rulare a sarcinii era în curs.",
+    "BACKPRESSURE": (
+        "Ocurența programată la {instant} nu a rulat, pentru că proprietarul sarcinii sau proiectul avea atâtea rulări "
+        "în curs câte permite cota."
+    ),
     "COALESCED": "Ocurența programată la {instant} a fost ratată și înlocuită de una ulterioară{successor}.",
     "MISSED": "Ocurența programată la {instant} a fost ratată: {reason}.",
     "PAUSED": "Ocurența programată la {instant} nu a rulat, pentru că {reason}.",

@@ -210,7 +210,7 @@ class Hindrance(_message.Message):
     message: _builtins.str
     """Description of the hindrance."""
     resource: _builtins.str
-    """The resource that prevents the run, if there is one: `runs/{run}`."""
+    """What prevents the run, if it has a name: `runs/{run}`, or the name of the trigger for TRIGGER_DISABLED."""
     @_builtins.property
     def time(self) -> _timestamp_pb2.Timestamp:
         """Start of the hindrance; its end for LATER_START."""

@@ -46,10 +46,7 @@ OBSTACLES = {
     Hindrance.BUSY: "it is first in the queue, but all workers are busy",
     Hindrance.BUFFERED_RUN: "it is buffered until {resource} has ended",
     Hindrance.OTHER_SCHEDULE: "the task did not exist yet or had a different schedule",
-    Hindrance.TRIGGER_DISABLED: (
-        "trigger {resource} was disabled at {time}, because its condition used too much CPU time "
-        "(CONDITION_OVER_BUDGET); its events are kept and start runs after an update with a cheaper condition or "
-        "ResumeTask"
-    ),
+    Hindrance.TRIGGER_DISABLED: "trigger {resource} is disabled since {time} (CONDITION_OVER_BUDGET), because its "
+    "condition used too much CPU time; its events are kept until an update of the task or ResumeTask enables it",
 }
 REASONS: dict[str, str] = {}  # translations of reasons in the ledger, which are in English

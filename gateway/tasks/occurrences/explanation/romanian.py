@@ -46,11 +46,9 @@ OBSTACLES = {
     Hindrance.BUSY: "este prima în coadă, dar toți executanții sunt ocupați",
     Hindrance.BUFFERED_RUN: "așteaptă până când se încheie {resource}",
     Hindrance.OTHER_SCHEDULE: "sarcina nu exista încă sau avea alt program",
-    Hindrance.TRIGGER_DISABLED: (
-        "declanșatorul {resource} a fost dezactivat la {time}, pentru că condiția lui a folosit prea mult timp de "
-        "procesor (CONDITION_OVER_BUDGET); evenimentele lui se păstrează și pornesc rulări după o actualizare cu o "
-        "condiție mai ieftină sau după ResumeTask"
-    ),
+    Hindrance.TRIGGER_DISABLED: "declanșatorul {resource} este dezactivat din {time} (CONDITION_OVER_BUDGET), fiindcă "
+    "condiția lui a folosit prea mult timp de procesor; evenimentele lui se păstrează până când o modificare a "
+    "sarcinii sau ResumeTask îl activează",
 }
 REASONS = {
     r"missed ones are not caught up": "ocurențele ratate nu se recuperează",

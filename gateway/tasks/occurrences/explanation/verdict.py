@@ -38,9 +38,9 @@ def verdict(facts: Facts) -> OccurrenceExplanation.Verdict.ValueType:
 
 
 def obstacles(facts: Facts) -> list[Obstacle]:
-    """Returns the reasons why it did not or does not start, most important first, and triggers that are disabled."""
-    disabled = [Obstacle(Kind.TRIGGER_DISABLED, each.trigger, each.time) for each in facts.disabled]
-    return _of_instant(facts) + disabled
+    """Returns the reasons why it did not or does not start, most important first; then why events start no run."""
+    disabled = (Obstacle(Kind.TRIGGER_DISABLED, each.trigger, each.time) for each in facts.disabled_triggers)
+    return [*_of_instant(facts), *disabled]
 
 
 def _of_instant(facts: Facts) -> list[Obstacle]:

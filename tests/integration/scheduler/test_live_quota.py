@@ -40,6 +40,7 @@ async def test_a_schedule_over_the_quota_is_backpressure(rig: Rig, limits: dict[
     await rig.queue(2)
     await settle(rig, runner)
     await limited(rig, **limits)
+    assert "live_quota" in runner.loops
     assert await marked(rig) == [(PROJECT, owner) for owner in marks]
     await rig.turn_clock(minutes=1)
     await settle(rig, runner)

@@ -23,7 +23,7 @@ SHARED_SYSTEM = {
     for group, names in {
         "a system that is killed": ("killed_at", "a_poison", "waiting", "work"),
         "another system that is killed": ("finally", "a_long_loop", "children", "side_by_side", "unsafe"),
-        "a system that nobody harms": ("foreign_clients", "a_replay"),
+        "a system that nobody harms": ("a_replay", "first_contact", "foreign_clients", "openapi", "wheels"),
     }.items()
     for name in names
 }

@@ -1,4 +1,7 @@
-"""Running systems that tests share: one for those that do it no harm, and one for those that kill parts of it."""
+"""Running systems that tests share: one for those that do it no harm, and one for those that kill parts of it.
+
+They end with the acceptance tests of a process, because an idle system needs CPU as well.
+"""
 
 import itertools
 from collections.abc import AsyncIterator
@@ -11,14 +14,14 @@ from tests.acceptance.system import SystemUnderTest
 NUMBERS = itertools.count(1)
 
 
-@pytest_asyncio.fixture(scope="session", loop_scope="session")
+@pytest_asyncio.fixture(scope="package", loop_scope="session")
 async def shared_system(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[SystemUnderTest]:
-    """`ordinaut up`, shared by the whole session: tests take names of their own and kill nothing."""
+    """`ordinaut up`, shared by many files: tests take names of their own and kill nothing."""
     async with SystemUnderTest(tmp_path_factory.mktemp("shared") / "data") as system:
         yield system
 
 
-@pytest_asyncio.fixture(scope="session", loop_scope="session")
+@pytest_asyncio.fixture(scope="package", loop_scope="session")
 async def wounded_system(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[SystemUnderTest]:
     """`ordinaut up`, of which tests kill any part: it stops in good order at the end, and nothing is left."""
     async with SystemUnderTest(tmp_path_factory.mktemp("wounded") / "data") as system:

@@ -13,7 +13,7 @@ def main() -> None:
 
     async def compose(process: Process) -> None:
         gateway = await open_gateway(process, settings)
-        process.ports["grpc"] = await gateway.server.start(settings.gateway_listen)
+        process.ports["grpc"] = await gateway.listen(settings.gateway_listen)
         rest = serve_rest(gateway, settings.rest_listen)
         process.ports["rest"] = await process.stack.enter_async_context(rest)
         process.stack.push_async_callback(gateway.stop, settings.grace_seconds)

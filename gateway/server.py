@@ -73,6 +73,7 @@ class Gateway:
     authenticator: Authenticator
     door: Door
     denials: Denials
+    abandoned_calls: AbandonedCalls
     yaml_max_bytes: int
 
     async def authenticate(self, path: str, metadata: Metadata) -> None:
@@ -93,6 +94,15 @@ class Gateway:
     async def admit(self, size: int) -> None:
         """Delays or refuses a large body, as Door.admit."""
         await self.door.admit(size)
+
+    async def listen(self, address: str) -> int:
+        """Listens for gRPC on `host:port`; returns the port.
+
+        Raises:
+            StartError: the address cannot be bound.
+        """
+        self.abandoned_calls.port = port = await self.server.start(address)
+        return port
 
     async def stop(self, grace_seconds: float) -> None:
         """Accepts no new calls, ends the streams, and waits at most `grace_seconds` for the other calls."""
@@ -140,7 +150,8 @@ async def open_gateway(process: Process, settings: GatewaySettings) -> Gateway:
         registration(servicers[name], service, add, door.stream, door.heavy) for name, (service, add) in PUBLIC.items()
     ]
     explain = denials.watching(with_pipeline_rights)
-    checks = Checks(count_rejections(authenticator.guard), explain, door.admit, AbandonedCalls().note)
+    abandoned_calls = AbandonedCalls()
+    checks = Checks(count_rejections(authenticator.guard), explain, door.admit, abandoned_calls.note)
     return Gateway(
         Server(registrations, checks, max_message_bytes=MAX_MESSAGE_BYTES, limits=Limits()),
         # The REST server has admitted its large requests before it converted them.
@@ -151,6 +162,7 @@ async def open_gateway(process: Process, settings: GatewaySettings) -> Gateway:
         authenticator,
         door,
         denials,
+        abandoned_calls,
         settings.yaml_max_bytes,
     )
 

@@ -2,6 +2,7 @@
 
 import hashlib
 import re
+import unicodedata
 from collections.abc import Callable
 from datetime import UTC, datetime
 from fnmatch import fnmatchcase
@@ -36,6 +37,17 @@ WITHOUT_TASK = "-"
 SYSTEM_TOPIC = "ordinaut."
 SOURCES = ("agents/", "tasks/", "runs/", "hooks/", "ordinaut")
 """Prefixes of the sources of events that Ordinaut sets itself."""
+
+
+def is_reserved_source(source: str) -> bool:
+    """Whether the source of an event is, or looks like, one that Ordinaut sets itself.
+
+    >>> [is_reserved_source(text) for text in ("agents/ann", " Agents/ann", "\u200btasks/x", "https://shop.example")]
+    [True, True, True, False]
+    """
+    plain = unicodedata.normalize("NFKC", source).casefold()
+    visible = "".join(letter for letter in plain if unicodedata.category(letter)[0] not in "CZ")
+    return visible.startswith(SOURCES)
 
 
 class TopicPatternError(ValueError):

@@ -90,13 +90,13 @@ class Authenticator:
         # the bytes of its side, so that even a comparison with variable time would not leak the stored ones.
         address, token = _counted_address(context), _bearer_token(_authorizations(context))
         if token is None:
-            raise self._throttle.rejection(address)
+            await self._throttle.reject(address)
         public_id, secret_hash = token.public_id, identity.hash_secret(token.secret)
         cached = self._cache.get(public_id)
         if cached is None or cached.expires <= time.monotonic():
             cached = await self._limited_look_up(public_id, address)
         if not hmac.compare_digest(secret_hash, cached.secret_hash if cached else NO_HASH) or cached is None:
-            raise self._throttle.rejection(address)
+            await self._throttle.reject(address)
         self._uses.note_use(public_id)
         return cached.caller
 
@@ -121,7 +121,7 @@ class Authenticator:
         if public_id in self._seen or not self._throttle.is_exhausted(address):
             return await self._look_up(public_id)
         if self._waiting >= WAITING_MAX:
-            raise self._throttle.rejection(address)
+            await self._throttle.reject(address)
         self._waiting += 1
         try:
             async with self._suspect:

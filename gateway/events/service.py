@@ -26,7 +26,7 @@ from ordinaut.errors import (
     Violation,
 )
 from ordinaut.limits import MAX_JSON_BYTES
-from ordinaut.names import DOTTED, SOURCES, SYSTEM_TOPIC, granted, is_reserved_topic
+from ordinaut.names import DOTTED, SYSTEM_TOPIC, granted, is_reserved_source, is_reserved_topic
 from ordinaut.rpc.interceptor import Context
 from ordinaut.store import event
 from ordinaut.store.database import Database
@@ -216,7 +216,7 @@ def _new_event(caller: Caller, message: Event) -> event.NewEvent:
     if is_reserved_topic(message.topic):
         raise PermissionDeniedError(ErrorReason.RESERVED, f"topics that begin with {SYSTEM_TOPIC} are reserved")
     caller.require(PUBLISH, message.topic)
-    if message.source.startswith(SOURCES) and message.source != caller.name:
+    if is_reserved_source(message.source) and message.source != caller.name:
         caller.require(SOURCE, message.source)
     return event.NewEvent(
         uid=new_id(),

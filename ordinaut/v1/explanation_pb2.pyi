@@ -164,6 +164,8 @@ class Hindrance(_message.Message):
         """The task did not exist at that time, or had another schedule."""
         BUFFERED_RUN: Hindrance._Kind.ValueType  # 11
         """An earlier buffered run of the task starts first."""
+        TRIGGER_DISABLED: Hindrance._Kind.ValueType  # 12
+        """An event trigger of the task is disabled, because its condition uses too much CPU time."""
 
     class Kind(_Kind, metaclass=_KindEnumTypeWrapper):
         """Kind of a hindrance."""
@@ -192,6 +194,8 @@ class Hindrance(_message.Message):
     """The task did not exist at that time, or had another schedule."""
     BUFFERED_RUN: Hindrance.Kind.ValueType  # 11
     """An earlier buffered run of the task starts first."""
+    TRIGGER_DISABLED: Hindrance.Kind.ValueType  # 12
+    """An event trigger of the task is disabled, because its condition uses too much CPU time."""
 
     KIND_FIELD_NUMBER: _builtins.int
     MESSAGE_FIELD_NUMBER: _builtins.int
@@ -202,7 +206,7 @@ class Hindrance(_message.Message):
     message: _builtins.str
     """Description of the hindrance."""
     resource: _builtins.str
-    """The resource that prevents the run, if there is one: `runs/{run}`."""
+    """What prevents the run, if it has a name: `runs/{run}`, or the name of the trigger for TRIGGER_DISABLED."""
     @_builtins.property
     def time(self) -> _timestamp_pb2.Timestamp:
         """Start of the hindrance; its end for LATER_START."""

@@ -15,7 +15,9 @@ _ENTRY = re.compile(
     r"""(?P<head>\s*(?:-\s+)*(?:[\w$.-]+|"[^"]*"|'[^']*')\s*:\s+|\s*(?:-\s+)+)(?P<value>\S.*?)(?P<end>\s*)$"""
 )
 _INDENT = re.compile(r"[ \t\u00a0]*")
-_SPECIAL = re.compile(r"^(?:\{\{|\{%|[%@`*&!]|\$\{\{)|: |:$|^[\"'].*[\"'][^,}\]]*\S$|\s#")
+_UNQUOTED_NEVER = re.compile(r"""[\"'|>{\[]|![A-Za-z][\w./-]*\s""")
+"""A value that is not plain text: it is quoted already, a block, a list, an object, or has a tag."""
+_SPECIAL = re.compile(r"^(?:\{\{|\{%|[%@`*&]|!(?![A-Za-z])|\$\{\{)|: |:$|^[\"'].*[\"'][^,}\]]*\S$|\s#")
 _BARE_BRACES = re.compile(
     r"""(?<=[:,\[{-])(\s+)(\$?\{\{(?:(?!\}\}).){0,512}\}\}[^,}\]"'#]*?|\$\{[^{}"',]*\}[^,}\]"'#]*?|f"[^"]*\{[^"]*"|f'[^']*\{[^']*')"""
     r"""(?=\s*(?:[,}\]]|$))"""
@@ -23,6 +25,14 @@ _BARE_BRACES = re.compile(
 _BLOCK = re.compile(r"(?:^|[\s:])[|>][+-]?\d?[+-]?\s*(?:#.*)?$")
 _TEXTS = re.compile(r"""'[^']*'|"(?:\\.|[^"\\])*"|\$\{[^}]*\}|\s#.*""")
 _DASH = re.compile(r"^(\s*)-(?=[A-Za-z_][\w-]*:(?:\s|$))")
+_TAG = re.compile(
+    r"""(?P<space>(?<=[:-])\s+|(?<=[,\[{])\s*)!(?P<tag>[A-Za-z][\w./-]{0,40})\s+(?P<value>"(?:[^"\\]|\\.)*"|'[^']*'|[^\s,}\]"'#\[{|>&*!][^,}\]#"']*)"""
+)
+_EXPRESSION_TAGS = frozenset(
+    {"expr", "expression", "eval", "js", "jinja", "python", "py", "ref", "getatt", "var", "lambda"}
+)
+_FILE_TAGS = frozenset({"include", "import", "file", "read", "load", "include_dir_list", "include_dir_merge_list"})
+_SECRET_TAGS = frozenset({"secret", "env", "env_var", "envvar", "vault"})
 _NO_SPACE = re.compile(r"^(\s*(?:- )*)([A-Za-z_][\w-]*):((?!//)[^\s:].*)$")
 _SMART = re.compile(
     r"((?:^\s*(?:- )?[\w.-]+:|[\[{,:]|^\s*-)\s+)"
@@ -104,11 +114,29 @@ def _simple(line: str, before: str, number: int, repairs: list[Repair]) -> str:
         spaced = f"{joined[1]}{joined[2]}: {joined[3]}"
         repairs.append(Repair(Place(number + 1, 1), fixed, spaced, "Adds the space after `:`."))
         fixed = spaced
+    plain = _TAG.sub(lambda match: _without_tag(fixed, match), fixed) if "!" in fixed else fixed
+    if plain != fixed:
+        why = "Writes the value without a tag of YAML."
+        repairs.append(Repair(Place(number + 1, 1), fixed, plain, why, Certainty.ASSUMED))
+        fixed = plain
     straight = _SMART.sub(lambda match: match[1] + quoted(match[2]), fixed)
     if straight != fixed:
         why = "Writes the quotes of a word processor as quotes."
         repairs.append(Repair(Place(number + 1, 1), fixed, straight, why, Certainty.ASSUMED))
     return straight
+
+
+def _without_tag(line: str, match: re.Match[str]) -> str:
+    """The value behind a tag of another system, such as `!sub "…"`, `!expr a.b` and `!secret key`."""
+    if _in_quotes(line[: match.start()]) or match["tag"].lower() in _FILE_TAGS:
+        return match[0]
+    value, tag = match["value"].strip(), match["tag"].lower()
+    inner = value[1:-1] if value[0] in "\"'" else value
+    if tag in _SECRET_TAGS:
+        value = quoted("${secrets." + inner + "}")
+    elif tag in _EXPRESSION_TAGS and not any(mark in inner for mark in ("${", "{{", '"')):
+        value = quoted("${" + inner + "}")
+    return match["space"] + value
 
 
 def _spaces(before: list[str], space: str) -> str:
@@ -192,7 +220,7 @@ def _candidates(lines: list[str], at: int) -> Iterator[tuple[int, list[str], str
     for number in near:
         yield from _indented(lines, number)
     for number in near:
-        if (match := _ENTRY.match(lines[number])) and match["value"][0] not in "\"'|>{[":
+        if (match := _ENTRY.match(lines[number])) and not _UNQUOTED_NEVER.match(match["value"]):
             yield number, _with(lines, number, match["head"] + quoted(match["value"])), "Puts the value in quotes."
 
 

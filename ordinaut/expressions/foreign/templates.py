@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from ordinaut.expressions.errors import ExpressionError
 from ordinaut.expressions.expression import compile_expression
 from ordinaut.expressions.foreign.lexer import ForeignError
-from ordinaut.expressions.foreign.nodes import Call, Element, Member, Name, Node
+from ordinaut.expressions.foreign.nodes import Binary, Call, Constant, Element, Member, Name, Node
 from ordinaut.expressions.foreign.parser import parse
 from ordinaut.expressions.foreign.scope import ROOTS, STEP_ROOTS, Scope, resolve
 from ordinaut.expressions.foreign.translate import Translation, quoted, translate
@@ -54,6 +54,8 @@ _OUTCOME = re.compile(
     r"(?:\.(?:outcome|state|verdict|decision|result|output)|steps\.\w+)\s*[!=]=\s*'(?:approved|rejected|expired)'"
     r"|[!=]=\s*(?:approved|rejected|expired)\b"
 )
+_JOINED = re.compile(r"""['"]\s*[+~,]|[+~,]\s*['"]""")
+JOINS = frozenset({"concat", "format", "join", "str", "string", "sprintf", "printf"})
 _FILTER = re.compile(r"\|\s*([A-Za-z_]\w*)")
 
 
@@ -277,12 +279,42 @@ def _whole_path(text: str, scope: Scope) -> Rewritten:
         return Rewritten("${now}")
     if words.startswith("$") and words[1:] in scope.params:
         return Rewritten("${params." + words[1:] + "}", certain=False)
+    if _JOINED.search(words) and (joined := _concatenation(words, scope)) is not None:
+        return joined
     if not re.fullmatch(r"[A-Za-z_][\w-]*(?:\.[A-Za-z_][\w-]*|\[\d+\])+", words):
         return Rewritten(text)
     root, second = words.split(".")[0], re.split(r"[.\[]", words)[1]
     if (root in {"steps", *STEP_ROOTS} and second in scope.steps) or (root == "params" and second in scope.params):
         return Rewritten("${" + translate(words, scope).text + "}", certain=False)
     return Rewritten(text)
+
+
+def _concatenation(text: str, scope: Scope) -> Rewritten | None:
+    """A text that is as a whole an expression which joins texts with known values: `'It is ' + steps.w.temp`."""
+    try:
+        node = parse(text, scope.dashed or ())
+    except ForeignError:
+        return None
+    parts = list(_summands(node))
+    if len(parts) < 2 or not any(isinstance(part, Constant) and isinstance(part.value, str) for part in parts):
+        return None
+    if not any(reads_known(part, scope, bare=False) for part in parts):
+        return None
+    try:
+        return Rewritten("${" + translate(text, scope).text + "}", certain=False)
+    except ForeignError as failure:
+        return Rewritten(text, problems=(f"`{text[:80]}` is not understood: {failure}",))
+
+
+def _summands(node: Node) -> Iterator[Node]:
+    if isinstance(node, Binary) and node.operator in {"+", "~"}:
+        yield from _summands(node.left)
+        yield from _summands(node.right)
+    elif isinstance(node, Call) and node.name.lower() in JOINS:
+        for argument in node.arguments:
+            yield from _summands(argument)
+    else:
+        yield node
 
 
 def _problem(text: str, placeholder: Found, failure: ForeignError) -> str:

@@ -39,4 +39,6 @@ def header_problem(name: str, text: object) -> str | None:
         return f"a header value must be a string of at most {MAX_HEADER_VALUE} characters (got {length})"
     if not text.isascii() or any(ord(letter) < 32 or ord(letter) == 127 for letter in text):
         return "a header value must contain only printable ASCII"
+    if "${" in text or "{{" in text:
+        return "a header value is sent as it is and must not contain templates; a secret is named in `auth`"
     return None

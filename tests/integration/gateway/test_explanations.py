@@ -15,6 +15,7 @@ from ordinaut.v1.task_service_pb2 import (
     CreateTaskRequest,
     ExplainOccurrenceRequest,
     PauseTaskRequest,
+    ResumeTaskRequest,
     SkipOccurrenceRequest,
     SnoozeTaskRequest,
 )
@@ -244,3 +245,19 @@ async def test_excluded_days_are_explained(town: Town) -> None:
     await town.turn(hours=20)
     past = await town.explain(at(8, day=3))
     assert (past.verdict, "its day is excluded" in past.explanation) == (Verdict.NOT_RUN, True)
+
+
+async def test_a_disabled_trigger_is_named(town: Town) -> None:
+    """Also if nothing is due, because it is why events start no run; until the task is resumed."""
+    await town.task(schedule={"triggers": [{"event": {"topic": "mail.received", "when": "data.n > 1"}}]})
+    async with town.system.database.connection() as connection:
+        await connection.execute(
+            "UPDATE event_trigger SET disable_reason = 'CONDITION_OVER_BUDGET', judged_position = 0"
+        )
+    for language, expected in (("", "ResumeTask enables it"), ("ro", "este dezactivat")):
+        answer = await town.explain(language=language)
+        assert [hindrance.kind for hindrance in answer.hindrances] == [Kind.TRIGGER_DISABLED]
+        assert expected in answer.explanation
+    assert answer.hindrances[0].resource in answer.hindrances[0].message
+    await town.system.admin.tasks.ResumeTask(ResumeTaskRequest(name="tasks/mirror"))
+    assert not (await town.explain()).hindrances

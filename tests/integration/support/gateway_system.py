@@ -153,7 +153,7 @@ async def gateway_system(database_url: str, *, egress: str = "", **more: Any) ->
             token = await identity.create_project(connection, "default")
         process = Process(stack, asyncio.Event())
         gateway = await open_gateway(process, settings)
-        port = await gateway.server.start("127.0.0.1:0")
+        port = await gateway.listen("127.0.0.1:0")
         stack.push_async_callback(gateway.server.stop, 0)
         channel = await stack.enter_async_context(grpc.aio.insecure_channel(f"127.0.0.1:{port}"))
         yield GatewaySystem(

@@ -1,6 +1,8 @@
 """Guessing tokens meets a limit, for each address by itself."""
 
+import asyncio
 import time
+from contextlib import suppress
 
 import pytest
 
@@ -48,3 +50,24 @@ def test_the_number_of_stored_addresses_is_bounded(clock: list[float], monkeypat
         kinds(tokens, f"10.0.0.{number}", 1)
     assert kinds(tokens, "10.0.0.2", 1) == [ResourceExhaustedError]
     assert kinds(tokens, "10.0.0.0", 1) == [UnauthenticatedError]
+
+
+async def reject(tokens: TokenThrottle, address: str) -> None:
+    with suppress(UnauthenticatedError, ResourceExhaustedError):
+        await tokens.reject(address)
+
+
+async def test_rejections_of_an_exhausted_address_are_delayed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not those of others, and at most some at the same time."""
+    monkeypatch.setattr(token_throttle, "BURST", 1.0)
+    monkeypatch.setattr(token_throttle, "DELAYED_MAX", 2)
+    tokens = TokenThrottle()
+    await asyncio.wait_for(reject(tokens, "10.0.0.1"), 0.5)  # the one of the burst
+    calls = [asyncio.create_task(reject(tokens, "10.0.0.1")) for _ in range(3)]
+    done, waiting = await asyncio.wait(calls, timeout=0.2)
+    assert (len(done), len(waiting)) == (1, 2)
+    await asyncio.wait_for(reject(tokens, "10.0.0.2"), 0.5)
+    for call in waiting:
+        call.cancel()
+    await asyncio.gather(*waiting, return_exceptions=True)
+    assert not tokens._delayed

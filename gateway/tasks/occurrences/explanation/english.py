@@ -41,6 +41,8 @@ OBSTACLES = {
     Hindrance.NO_ENGINE: "the pipeline engine is unavailable",
     Hindrance.BUSY: "it is first in the queue, but all workers are busy",
     Hindrance.BUFFERED_RUN: "it is buffered until {resource} has ended",
+    Hindrance.TRIGGER_DISABLED: "the trigger {resource} is disabled because its condition uses too much CPU time; "
+    "its events are kept until an update of the task or ResumeTask enables it",
     Hindrance.OTHER_SCHEDULE: "the task did not exist yet or had a different schedule",
 }
 REASONS: dict[str, str] = {}  # translations of reasons in the ledger, which are in English

@@ -1,6 +1,6 @@
 """Reads the facts about one instant of a task."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from uuid import UUID
@@ -32,7 +32,8 @@ class Facts:
     """Data from the tables, from the scheduler, and from health checks.
 
     `around` is None if the scheduler is unavailable. `place` is the position of a live run in the queue. `unsettled`:
-    the instant has no outcome yet because the task was paused or changed first.
+    the instant has no outcome yet because the task was paused or changed first. `disabled_triggers` are event triggers
+    with a condition that uses too much CPU time.
     """
 
     now: datetime
@@ -48,6 +49,7 @@ class Facts:
     place: due_work_claim.QueuePlace | None = None
     around: LocateMomentResponse | None = None
     previous: OccurrenceRecord | None = None
+    disabled_triggers: Sequence[str] = ()
     health: Mapping[str, str] = field(default_factory=dict)
     workers: int = 0
 
@@ -78,6 +80,7 @@ class FactsReader:
             now = await database_clock.database_now(connection)
             seen = await cursor.upcoming(connection, record.uid)
             facts = Facts(now, time or now, record, to_task(record).schedule, seen)
+            facts.disabled_triggers = [name for name, _ in await cursor.disabled_triggers(connection, record.uid)]
             if time is None:
                 await _choose(connection, facts)
             else:

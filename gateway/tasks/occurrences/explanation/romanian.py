@@ -41,6 +41,8 @@ OBSTACLES = {
     Hindrance.NO_ENGINE: "motorul de pipeline nu este disponibil",
     Hindrance.BUSY: "este prima în coadă, dar toți executanții sunt ocupați",
     Hindrance.BUFFERED_RUN: "așteaptă până când se încheie {resource}",
+    Hindrance.TRIGGER_DISABLED: "declanșatorul {resource} este dezactivat, fiindcă condiția lui folosește prea mult "
+    "timp de procesor; evenimentele lui se păstrează până când o modificare a sarcinii sau ResumeTask îl activează",
     Hindrance.OTHER_SCHEDULE: "sarcina nu exista încă sau avea alt program",
 }
 REASONS = {

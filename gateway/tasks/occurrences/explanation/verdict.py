@@ -38,7 +38,12 @@ def verdict(facts: Facts) -> OccurrenceExplanation.Verdict.ValueType:
 
 
 def obstacles(facts: Facts) -> list[Obstacle]:
-    """Returns the reasons why it did not or does not start, most important first."""
+    """Returns the reasons why it did not or does not start, most important first; then why events start no run."""
+    disabled = (Obstacle(Kind.TRIGGER_DISABLED, name) for name in facts.disabled_triggers)
+    return [*_of_instant(facts), *disabled]
+
+
+def _of_instant(facts: Facts) -> list[Obstacle]:
     match verdict(facts):
         case Verdict.LATE:
             return list(_of_late(facts))

@@ -12,7 +12,7 @@ from xdist.scheduler import LoadScopeScheduling
 from tests.sample import FULL
 from tests.temporary import session_folder
 
-settings.register_profile("suite", deadline=None, max_examples=100 if FULL else 40)  # the machine may be busy
+settings.register_profile("suite", deadline=None, max_examples=100 if FULL else 25)  # the machine may be busy
 settings.load_profile("suite")
 
 SESSION = pytest.StashKey[ExitStack]()

@@ -193,9 +193,9 @@ def _servicers(
         "ApprovalService": Approvals(
             database, page_tokens, ApprovalAnswer(database, hints, AnswerValidator(database, engines))
         ),
-        "AuditService": Audit(database, page_tokens),
+        "AuditService": Audit(database, page_tokens, authenticator),
         "EventService": Events(database, hints, page_tokens, event_watch, authenticator, door),
-        "ProjectService": Projects(database, page_tokens),
+        "ProjectService": Projects(database, page_tokens, authenticator),
         "RunService": Runs(
             database, hints, page_tokens, inline_run, simulation, replay, run_watch, authenticator, door
         ),

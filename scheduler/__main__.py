@@ -31,6 +31,7 @@ from scheduler.loops.periodic import LoopClock, PeriodicLoop
 from scheduler.maintenance.audit_seal import AuditSeal
 from scheduler.maintenance.child_runs import ChildRuns
 from scheduler.maintenance.expire_waits import ExpireWaits
+from scheduler.maintenance.live_quota import LiveQuota
 from scheduler.maintenance.overdue_tasks import OverdueTasks
 from scheduler.maintenance.promote import Promote
 from scheduler.maintenance.release_blocked import ReleaseBlocked
@@ -127,6 +128,7 @@ def periodic_loops(
         *by_pending_work,
         *(loop(f"judge_{number}", judge.run_once, JUDGE) for number in range(1, SIZE)),
         loop("matcher", Matcher(database, hints).run_once, EVENTS, period=0.5),
+        loop("live_quota", LiveQuota(database).run_once, period=2.0),
         loop("zone_upgrade", ZoneUpgrade(database, hints).run_once, period=5.0),
         loop("remove_projects", RemoveProjects(database, hints).run_once, period=5.0),
         loop("retention", Retention(database, timedelta(days=settings.audit_days)).run_once, period=3600.0),

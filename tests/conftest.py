@@ -12,15 +12,21 @@ from xdist.scheduler import LoadScopeScheduling
 from tests.sample import FULL
 from tests.temporary import session_folder
 
-settings.register_profile("suite", deadline=None, max_examples=100 if FULL else 40)  # the machine may be busy
+settings.register_profile("suite", deadline=None, max_examples=100 if FULL else 25)  # the machine may be busy
 settings.load_profile("suite")
 
 SESSION = pytest.StashKey[ExitStack]()
-# These share one running system, so one process takes them.
-SHARED_SYSTEM = (
-    "tests/acceptance/test_foreign_clients_",
-    "tests/acceptance/test_a_replay_reproduces_the_run.py",
-)
+ACCEPTANCE = "tests/acceptance/test_"
+# These share one running system, so one process takes them: to start it costs more than many of them.
+SHARED_SYSTEM = {
+    f"{ACCEPTANCE}{name}": group
+    for group, names in {
+        "a system that is killed": ("killed_at", "a_poison", "waiting", "work"),
+        "another system that is killed": ("finally", "a_long_loop", "children", "side_by_side", "unsafe"),
+        "a system that nobody harms": ("a_replay", "first_contact", "foreign_clients", "openapi", "wheels"),
+    }.items()
+    for name in names
+}
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -47,7 +53,8 @@ class ByFile(LoadScopeScheduling):  # type: ignore[misc]  # xdist ships no types
     """
 
     def _split_scope(self, nodeid: str) -> str:
-        return "shared system" if nodeid.startswith(SHARED_SYSTEM) else nodeid.partition("::")[0]
+        groups = [group for beginning, group in SHARED_SYSTEM.items() if nodeid.startswith(beginning)]
+        return groups[0] if groups else nodeid.partition("::")[0]
 
     def _reschedule(self, node: Any) -> None:
         super()._reschedule(node)

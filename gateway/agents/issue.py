@@ -87,7 +87,19 @@ def _scopes(caller: Caller, agent: AgentRecord, request: CreateAgentTokenRequest
     require_scopes(caller, wanted)
     if wanted or caller.is_admin:
         return wanted
-    return sorted(intersection(all_scopes, caller.scopes))
+    return written_out(intersection(all_scopes, caller.scopes), agent.name, "agent_token.scopes")
+
+
+def written_out(scopes: frozenset[str], agent: str, field: str) -> list[str]:
+    """Returns the scopes of a token that no admin makes; without any it would get those that its agent gets later.
+
+    Raises:
+        InvalidArgumentError: there are none.
+    """
+    if not scopes:
+        message = f"the token would have no scopes: agents/{agent} has none that it may have; give it some first"
+        raise InvalidArgumentError.of([Violation(field, message)])
+    return sorted(scopes)
 
 
 async def expire_time(

@@ -7,7 +7,7 @@ agent learns its secret, so the new token also descends from that of the caller.
 from datetime import timedelta
 
 from gateway.agents.conversion import require_scopes, to_token
-from gateway.agents.issue import TokenLifetimes, expire_time, expires_in_past, lineage
+from gateway.agents.issue import TokenLifetimes, expire_time, expires_in_past, lineage, written_out
 from gateway.api.idempotency import Mutation
 from gateway.api.violations import Problems
 from gateway.authentication.caller import Caller
@@ -52,6 +52,7 @@ async def rotate(
     Raises:
         NotFoundError: the agent does not have the token.
         FailedPreconditionError: TOKEN_STATE: it has expired or is revoked.
+        InvalidArgumentError: the agent has lost all scopes of the token.
         PermissionDeniedError: MISSING_SCOPE: the token has more scopes than the caller.
     """
     old = await _valid(connection, caller, agent, public_id, request.name)
@@ -97,6 +98,7 @@ def _scopes(caller: Caller, agent: AgentRecord, old: LockedToken) -> list[str]:
     if not old.token.scopes and caller.is_admin:
         return []
     all_scopes = frozenset(agent.scopes)
-    scopes = sorted(intersection(frozenset(old.token.scopes), all_scopes) if old.token.scopes else all_scopes)
+    remaining = intersection(frozenset(old.token.scopes), all_scopes) if old.token.scopes else all_scopes
+    scopes = written_out(remaining, agent.name, "name")
     require_scopes(caller, scopes)
     return scopes

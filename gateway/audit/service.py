@@ -10,6 +10,7 @@ from gateway.api.json_values import to_datetime
 from gateway.api.pagination import PageTokens, page_size, read_page
 from gateway.api.violations import Problems, at_most, got
 from gateway.audit.conversion import to_head, to_record
+from gateway.authentication.authenticator import Authenticator
 from gateway.authentication.caller import current_caller
 from ordinaut.rpc.interceptor import Context
 from ordinaut.store import audit, audit_seal
@@ -31,6 +32,7 @@ from ordinaut.v1.audit_service_pb2_grpc import AuditServiceServicer
 log = get_logger()
 ANCHORS_MAX = 1000
 EXPORT_BATCH = 200
+EXPORT = "/ordinaut.v1.AuditService/ExportAuditRecords"
 LAST_ID = 2**63 - 1
 HASH = re.compile(r"[0-9a-f]{64}")
 FIRST, LAST = datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC)
@@ -39,7 +41,8 @@ FIRST, LAST = datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC)
 class Audit(AuditServiceServicer):
     """Implements AuditService."""
 
-    def __init__(self, database: Database, page_tokens: PageTokens) -> None:
+    def __init__(self, database: Database, page_tokens: PageTokens, authenticator: Authenticator) -> None:
+        self._authenticator = authenticator
         self._database = database
         self._page_tokens = page_tokens
 
@@ -68,6 +71,7 @@ class Audit(AuditServiceServicer):
         if request.after_position < 0:
             problems.add("after_position", f"must not be negative (got {request.after_position})")
         problems.check()
+        recheck = self._authenticator.scope_recheck(context, EXPORT)
         start = to_datetime(request.start_time) if request.HasField("start_time") else FIRST
         end = to_datetime(request.end_time) if request.HasField("end_time") else LAST
         async with self._database.connection() as connection:
@@ -77,6 +81,7 @@ class Audit(AuditServiceServicer):
             async with self._database.connection() as connection:
                 entries = await audit.export(connection, project=project, after=after, until=until)
             for entry in entries:
+                await recheck()  # a slow client takes a batch over a long time
                 if start <= entry.time < end:
                     yield ExportAuditRecordsResponse(record=to_record(entry, with_body=True))
         log.info("audit_head", position=head.seq, hash=head.hash.hex())

@@ -116,6 +116,10 @@ class Authenticator:
 
         return recheck
 
+    def scope_recheck(self, context: Context, method: str) -> Callable[[], Awaitable[None]]:
+        """Returns a `token_recheck` for the scope of a method, for streams that end by themselves."""
+        return self.token_recheck(context, lambda caller: _require(caller, self._scopes[method]))
+
     async def _limited_look_up(self, public_id: str, address: str) -> _CachedToken | None:
         """Looks up a token; unknown ones from addresses that have sent too many invalid ones, a few at a time."""
         if public_id in self._seen or not self._throttle.is_exhausted(address):

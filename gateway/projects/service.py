@@ -11,6 +11,7 @@ from gateway.api.pagination import PageTokens, page_size, read_page
 from gateway.api.rehearsal import refuse_change
 from gateway.api.resource_names import project_id
 from gateway.api.violations import Problems, got
+from gateway.authentication.authenticator import Authenticator
 from gateway.authentication.caller import current_caller
 from gateway.projects.erase import Erasure
 from ordinaut.errors import AlreadyExistsError, NotFoundError
@@ -36,11 +37,14 @@ from ordinaut.v1.project_service_pb2 import (
 )
 from ordinaut.v1.project_service_pb2_grpc import ProjectServiceServicer
 
+EXPORT = "/ordinaut.v1.ProjectService/ExportProject"
+
 
 class Projects(ProjectServiceServicer):
     """Implements ProjectService."""
 
-    def __init__(self, database: Database, page_tokens: PageTokens) -> None:
+    def __init__(self, database: Database, page_tokens: PageTokens, authenticator: Authenticator) -> None:
+        self._authenticator = authenticator
         self._database = database
         self._page_tokens = page_tokens
         self._erasure = Erasure(database, page_tokens)
@@ -103,10 +107,12 @@ class Projects(ProjectServiceServicer):
         """Streams every row of a project from one snapshot."""
         name = project_id(request.name)
         refuse_change()
+        recheck = self._authenticator.scope_recheck(context, EXPORT)
         async with self._database.transaction() as connection, aclosing(export.rows(connection, name)) as rows:
             exists = False
             async for row in rows:
                 exists = True
+                await recheck()
                 response = ExportProjectResponse(table=row.table)
                 fill_struct(response.row, parse(row.row))
                 yield response

@@ -5,10 +5,12 @@ from uuid import UUID
 
 from gateway.api.json_values import parse
 from gateway.api.resource_names import new_id
-from gateway.authentication.caller import Caller
+from gateway.authentication.caller import Caller, missing_scopes
 from gateway.runs.conversion import to_run
 from gateway.runs.starter_rights import require_starter_rights
 from ordinaut.errors import FailedPreconditionError, InvalidArgumentError, NotFoundError, Violation
+from ordinaut.names import covers, intersection
+from ordinaut.store import identity
 from ordinaut.store.runs import retry, run
 from ordinaut.store.runs.retry import RetryResult
 from ordinaut.store.runs.run import RunRecord
@@ -27,7 +29,8 @@ async def retry_run(connection: Connection, caller: Caller, named: RunRecord, re
     Raises:
         FailedPreconditionError: RUN_STATE, ALREADY_RETRIED, OVERLAP, TASK_STATE.
         InvalidArgumentError: `from_step` is not a step of the document.
-        PermissionDeniedError: MISSING_SCOPE: the token limits the run and lacks what a step needs.
+        PermissionDeniedError: MISSING_SCOPE: the token limits the run and lacks what a step needs; or the run has no
+            task, and its token could do more.
     """
     if named.state not in RETRIED:
         raise FailedPreconditionError(
@@ -37,6 +40,8 @@ async def retry_run(connection: Connection, caller: Caller, named: RunRecord, re
         )
     if (parse(named.error) if named.error else {}).get("code") == ERASED:
         raise _without_task(request.name, "its data have been erased")
+    if not named.task_name:
+        await _require_rights_of(connection, caller, named)
     result = await _enqueue(connection, caller, named, request)
     if not result.task_exists:
         raise _without_task(request.name, "its task has been deleted")
@@ -71,6 +76,14 @@ async def _enqueue(connection: Connection, caller: Caller, named: RunRecord, req
         )
         if result.newer is None:
             return result
+
+
+async def _require_rights_of(connection: Connection, caller: Caller, ended: RunRecord) -> None:
+    """Requires the rights of a run without a task: those of the token that started it, which its retry has too."""
+    saved = await retry.saved_scopes(connection, ended.task, ended.task_version)
+    rights = intersection(saved, await identity.owner_scopes(connection, ended.project, ended.owner))
+    if missing := sorted(scope for scope in rights if not covers(caller.scopes, scope)):
+        raise missing_scopes(missing, caller.name)
 
 
 async def _newest(connection: Connection, named: RunRecord) -> RunRecord:

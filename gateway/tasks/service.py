@@ -40,6 +40,7 @@ from ordinaut.store.queue import due_work_finish
 from ordinaut.store.selection import Selection
 from ordinaut.store.sql import Connection
 from ordinaut.store.tasks import backfill, cursor, task
+from ordinaut.store.tasks.cursor import DisabledTrigger
 from ordinaut.store.tasks.task import TaskRecord
 from ordinaut.v1.backfill_pb2 import Backfill
 from ordinaut.v1.explanation_pb2 import OccurrenceExplanation
@@ -168,7 +169,7 @@ class Tasks(TaskServiceServicer):
             if record is None:
                 raise NotFoundError.of(request.name)
             disabled = await cursor.disabled_triggers(connection, record.uid)
-        response = to_task(record, warnings=[_disabled(*each) for each in disabled])
+        response = to_task(record, warnings=list(map(_disabled, disabled)))
         await self._validator.add_upcoming(response)
         return response
 
@@ -261,6 +262,8 @@ class Tasks(TaskServiceServicer):
         """Creates a backfill: runs the instants of a past time range."""
         caller, name = current_caller(), task_id(request.parent, "parent")
         caller.require(WRITE, name)
+        if not request.validate_only:
+            caller.require(START, name)
         return await self._create_backfill.create(request, caller, name)
 
     async def GetBackfill(self, request: GetBackfillRequest, context: Context) -> Backfill:
@@ -280,6 +283,8 @@ class Tasks(TaskServiceServicer):
     ) -> Task:
         caller, name = current_caller(), task_id(request.name)
         caller.require(WRITE, name)
+        if run_newest:
+            caller.require(START, name)
         mutation = Mutation(self._database, request, Task)
         if (response := await mutation.stored_response()) is not None:
             return response
@@ -303,10 +308,10 @@ class Tasks(TaskServiceServicer):
         return response
 
 
-def _disabled(trigger: str, reason: str) -> str:
+def _disabled(disabled: DisabledTrigger) -> str:
     return (
-        f"trigger {trigger} is disabled ({reason}): its condition uses too much CPU time; "
-        "its events are kept until an update or ResumeTask enables it"
+        f"trigger {disabled.trigger} was disabled at {disabled.time:%Y-%m-%dT%H:%M:%SZ} ({disabled.reason}), because "
+        "its condition used too much CPU time; its events are kept until an update or ResumeTask enables it"
     )
 
 

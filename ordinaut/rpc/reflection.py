@@ -5,6 +5,7 @@ methods, which grpcurl requests, and it describes every imported proto, includin
 """
 
 from collections.abc import Sequence
+from functools import cache
 from typing import Any
 
 import grpc
@@ -45,12 +46,13 @@ def _is_internal(file: bytes) -> bool:
     return descriptor_pb2.FileDescriptorProto.FromString(file).name.startswith(INTERNAL_FILES)
 
 
+@cache
 def _describe_v1() -> None:
     """Registers the descriptors of v1, a renamed v1alpha, because clients request them for each listed service."""
     alpha = descriptor_pb2.FileDescriptorProto()
     reflection_pb2.DESCRIPTOR.CopyToProto(alpha)
     v1 = text_format.Parse(str(alpha).replace("v1alpha", "v1"), descriptor_pb2.FileDescriptorProto())
-    descriptor_pool.Default().AddSerializedFile(v1.SerializeToString())  # idempotent
+    descriptor_pool.Default().AddSerializedFile(v1.SerializeToString())
 
 
 def add_reflection(services: Sequence[str], server: grpc.aio.Server) -> None:

@@ -55,7 +55,7 @@ WHERE e.id = n.id AND e.exhaustions <> n.exhaustions;
 -- query disable: Disables a trigger. Its events after the position are pending, and those before it which another entry
 -- still has for it. Returns the columns of DisabledTrigger.
 UPDATE event_trigger AS e SET
-  disable_reason = :reason,
+  disable_reason = :reason, disable_time = clock_now(),
   judged_position = least(:position::bigint, (
     SELECT min(m.after_position) FROM match_todo AS m
     WHERE m.project = e.project AND m.id <> ALL(:todos::bigint[]) AND m.triggers @> ARRAY[e.id]))

@@ -75,6 +75,11 @@ async def live_runs(connection: Connection) -> list[LiveRuns]:
     return [LiveRuns(**row) for row in await SQL.live_runs.rows(connection)]
 
 
+async def mark_over(connection: Connection, live_runs: Limit) -> None:
+    """Marks who has as many live runs as its quota permits; `live_runs` is the default."""
+    await SQL.mark_over.run(connection, agent_limit=live_runs.agent, project_limit=live_runs.project)
+
+
 async def stored_bytes(connection: Connection, project: str) -> StoredBytes:
     """Returns the bytes that a project has stored."""
     return StoredBytes(**await SQL.stored_bytes.row(connection, project=project))

@@ -44,6 +44,22 @@ SELECT project, owner, count(*) AS runs, count(*) FILTER (WHERE kind = 'INLINE')
 FROM due_work
 GROUP BY project, owner;
 
+-- query mark_over: Marks the owners and projects with as many live runs as their quota permits, and no others.
+WITH live AS (
+  SELECT
+    d.project, d.owner, d.runs, coalesce(q.agent_limit, :agent_limit::bigint) AS agent_limit,
+    coalesce(q.project_limit, :project_limit::bigint) AS project_limit
+  FROM (SELECT project, owner, count(*) AS runs FROM due_work GROUP BY project, owner) AS d
+  LEFT JOIN project_quota AS q ON q.project = d.project AND q.quota = 'live_runs'
+), over AS MATERIALIZED (
+  SELECT project, owner FROM live WHERE runs >= agent_limit
+  UNION ALL
+  SELECT project, '' FROM live GROUP BY project, project_limit HAVING sum(runs) >= project_limit
+), removed AS (
+  DELETE FROM over_quota AS o WHERE (o.project, o.owner) NOT IN (SELECT project, owner FROM over)
+)
+INSERT INTO over_quota (project, owner) SELECT project, owner FROM over ON CONFLICT DO NOTHING;
+
 -- query stored_bytes: The size of a project's state and pipelines, as they are stored.
 SELECT
   (SELECT coalesce(sum(pg_column_size(value)), 0)::bigint FROM state_entry

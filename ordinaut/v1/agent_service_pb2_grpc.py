@@ -146,7 +146,7 @@ class AgentServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def CreateAgentToken(self, request, context):
-        """Creates a token. Only this response holds its secret.
+        """Creates a token. Only this response holds its secret. Without an admin, a token that would have no scopes is refused.
         Errors: INVALID_ARGUMENT, NOT_FOUND, PERMISSION_DENIED (MISSING_SCOPE), ALREADY_EXISTS (SECRET_NOT_KEPT).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)

@@ -64,7 +64,7 @@ class AgentServiceStub:
     Errors: INVALID_ARGUMENT (PAGE_TOKEN_INVALID), NOT_FOUND.
     """
     CreateAgentToken: _grpc.UnaryUnaryMultiCallable[_agent_service_pb2.CreateAgentTokenRequest, _agent_pb2.AgentToken]
-    """Creates a token. Only this response holds its secret.
+    """Creates a token. Only this response holds its secret. Without an admin, a token that would have no scopes is refused.
     Errors: INVALID_ARGUMENT, NOT_FOUND, PERMISSION_DENIED (MISSING_SCOPE), ALREADY_EXISTS (SECRET_NOT_KEPT).
     """
     RevokeAgentToken: _grpc.UnaryUnaryMultiCallable[_agent_service_pb2.RevokeAgentTokenRequest, _empty_pb2.Empty]
@@ -114,7 +114,7 @@ class AgentServiceAsyncStub(AgentServiceStub):
     Errors: INVALID_ARGUMENT (PAGE_TOKEN_INVALID), NOT_FOUND.
     """
     CreateAgentToken: _aio.UnaryUnaryMultiCallable[_agent_service_pb2.CreateAgentTokenRequest, _agent_pb2.AgentToken]  # type: ignore[assignment]
-    """Creates a token. Only this response holds its secret.
+    """Creates a token. Only this response holds its secret. Without an admin, a token that would have no scopes is refused.
     Errors: INVALID_ARGUMENT, NOT_FOUND, PERMISSION_DENIED (MISSING_SCOPE), ALREADY_EXISTS (SECRET_NOT_KEPT).
     """
     RevokeAgentToken: _aio.UnaryUnaryMultiCallable[_agent_service_pb2.RevokeAgentTokenRequest, _empty_pb2.Empty]  # type: ignore[assignment]
@@ -203,7 +203,7 @@ class AgentServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _agent_service_pb2.CreateAgentTokenRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_agent_pb2.AgentToken, _abc.Awaitable[_agent_pb2.AgentToken]]:
-        """Creates a token. Only this response holds its secret.
+        """Creates a token. Only this response holds its secret. Without an admin, a token that would have no scopes is refused.
         Errors: INVALID_ARGUMENT, NOT_FOUND, PERMISSION_DENIED (MISSING_SCOPE), ALREADY_EXISTS (SECRET_NOT_KEPT).
         """
 

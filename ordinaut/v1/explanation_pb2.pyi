@@ -165,7 +165,9 @@ class Hindrance(_message.Message):
         BUFFERED_RUN: Hindrance._Kind.ValueType  # 11
         """An earlier buffered run of the task starts first."""
         TRIGGER_DISABLED: Hindrance._Kind.ValueType  # 12
-        """An event trigger of the task is disabled, because its condition uses too much CPU time."""
+        """The event trigger `resource` is disabled since `time`, because its condition has used too much CPU time. Its events
+        are kept until an update of the task or ResumeTask enables it.
+        """
 
     class Kind(_Kind, metaclass=_KindEnumTypeWrapper):
         """Kind of a hindrance."""
@@ -195,7 +197,9 @@ class Hindrance(_message.Message):
     BUFFERED_RUN: Hindrance.Kind.ValueType  # 11
     """An earlier buffered run of the task starts first."""
     TRIGGER_DISABLED: Hindrance.Kind.ValueType  # 12
-    """An event trigger of the task is disabled, because its condition uses too much CPU time."""
+    """The event trigger `resource` is disabled since `time`, because its condition has used too much CPU time. Its events
+    are kept until an update of the task or ResumeTask enables it.
+    """
 
     KIND_FIELD_NUMBER: _builtins.int
     MESSAGE_FIELD_NUMBER: _builtins.int

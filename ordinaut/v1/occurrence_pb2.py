@@ -26,7 +26,7 @@ from google.api import resource_pb2 as google_dot_api_dot_resource__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1cordinaut/v1/occurrence.proto\x12\x0bordinaut.v1\x1a\x19google/api/resource.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xf7\x04\n\nOccurrence\x12\x12\n\x04name\x18\x01 \x01(\tR\x04name\x12\x18\n\x07trigger\x18\x02 \x01(\tR\x07trigger\x12\x39\n\x07outcome\x18\x03 \x01(\x0e\x32\x1f.ordinaut.v1.Occurrence.OutcomeR\x07outcome\x12\x16\n\x06reason\x18\x04 \x01(\tR\x06reason\x12\x35\n\x08\x64ue_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\x07\x64ueTime\x12>\n\rlast_due_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\x0blastDueTime\x12\x14\n\x05\x63ount\x18\x07 \x01(\x05R\x05\x63ount\x12\x10\n\x03run\x18\x08 \x01(\tR\x03run\x12\x1a\n\x08\x62\x61\x63kfill\x18\n \x01(\tR\x08\x62\x61\x63kfill\x12;\n\x0b\x63reate_time\x18\t \x01(\x0b\x32\x1a.google.protobuf.TimestampR\ncreateTime\"\x95\x01\n\x07Outcome\x12\x17\n\x13OUTCOME_UNSPECIFIED\x10\x00\x12\x0c\n\x08\x45NQUEUED\x10\x01\x12\x13\n\x0fSKIPPED_OVERLAP\x10\x02\x12\r\n\tCOALESCED\x10\x03\x12\n\n\x06MISSED\x10\x04\x12\n\n\x06PAUSED\x10\x05\x12\x0c\n\x08\x45XCLUDED\x10\x06\x12\x0b\n\x07SKIPPED\x10\x07\x12\x0c\n\x08\x42UFFERED\x10\x08:X\xea\x41U\n\x13ordinaut/Occurrence\x12%tasks/{task}/occurrences/{occurrence}*\x0boccurrences2\noccurrenceb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1cordinaut/v1/occurrence.proto\x12\x0bordinaut.v1\x1a\x19google/api/resource.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x89\x05\n\nOccurrence\x12\x12\n\x04name\x18\x01 \x01(\tR\x04name\x12\x18\n\x07trigger\x18\x02 \x01(\tR\x07trigger\x12\x39\n\x07outcome\x18\x03 \x01(\x0e\x32\x1f.ordinaut.v1.Occurrence.OutcomeR\x07outcome\x12\x16\n\x06reason\x18\x04 \x01(\tR\x06reason\x12\x35\n\x08\x64ue_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\x07\x64ueTime\x12>\n\rlast_due_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\x0blastDueTime\x12\x14\n\x05\x63ount\x18\x07 \x01(\x05R\x05\x63ount\x12\x10\n\x03run\x18\x08 \x01(\tR\x03run\x12\x1a\n\x08\x62\x61\x63kfill\x18\n \x01(\tR\x08\x62\x61\x63kfill\x12;\n\x0b\x63reate_time\x18\t \x01(\x0b\x32\x1a.google.protobuf.TimestampR\ncreateTime\"\xa7\x01\n\x07Outcome\x12\x17\n\x13OUTCOME_UNSPECIFIED\x10\x00\x12\x0c\n\x08\x45NQUEUED\x10\x01\x12\x13\n\x0fSKIPPED_OVERLAP\x10\x02\x12\r\n\tCOALESCED\x10\x03\x12\n\n\x06MISSED\x10\x04\x12\n\n\x06PAUSED\x10\x05\x12\x0c\n\x08\x45XCLUDED\x10\x06\x12\x0b\n\x07SKIPPED\x10\x07\x12\x0c\n\x08\x42UFFERED\x10\x08\x12\x10\n\x0c\x42\x41\x43KPRESSURE\x10\t:X\xea\x41U\n\x13ordinaut/Occurrence\x12%tasks/{task}/occurrences/{occurrence}*\x0boccurrences2\noccurrenceb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -36,7 +36,7 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_OCCURRENCE']._loaded_options = None
   _globals['_OCCURRENCE']._serialized_options = b'\352AU\n\023ordinaut/Occurrence\022%tasks/{task}/occurrences/{occurrence}*\013occurrences2\noccurrence'
   _globals['_OCCURRENCE']._serialized_start=106
-  _globals['_OCCURRENCE']._serialized_end=737
+  _globals['_OCCURRENCE']._serialized_end=755
   _globals['_OCCURRENCE_OUTCOME']._serialized_start=498
-  _globals['_OCCURRENCE_OUTCOME']._serialized_end=647
+  _globals['_OCCURRENCE_OUTCOME']._serialized_end=665
 # @@protoc_insertion_point(module_scope)

@@ -51,6 +51,8 @@ class Occurrence(_message.Message):
         """It was skipped with SkipOccurrence."""
         BUFFERED: Occurrence._Outcome.ValueType  # 8
         """A run of the task was live; a buffered run was enqueued."""
+        BACKPRESSURE: Occurrence._Outcome.ValueType  # 9
+        """The owner of the task, or the project, had as many live runs as its quota permits."""
 
     class Outcome(_Outcome, metaclass=_OutcomeEnumTypeWrapper):
         """Outcome of an occurrence."""
@@ -73,6 +75,8 @@ class Occurrence(_message.Message):
     """It was skipped with SkipOccurrence."""
     BUFFERED: Occurrence.Outcome.ValueType  # 8
     """A run of the task was live; a buffered run was enqueued."""
+    BACKPRESSURE: Occurrence.Outcome.ValueType  # 9
+    """The owner of the task, or the project, had as many live runs as its quota permits."""
 
     NAME_FIELD_NUMBER: _builtins.int
     TRIGGER_FIELD_NUMBER: _builtins.int

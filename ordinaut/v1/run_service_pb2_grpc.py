@@ -146,7 +146,7 @@ class RunServiceServicer(object):
         """Retries a run that failed or was cancelled, and returns the new run in view BASIC. It has the same inputs and
         idempotency keys, and resumes after the steps that the old run had finished. If the run has been retried before, the
         new run continues from the newest retry, whose name is in `retry_of`. The run of a task needs the scope `tasks:run`
-        for the task as well.
+        for the task as well, that of a run without a task the scopes of the token that started it.
         Errors: NOT_FOUND, PERMISSION_DENIED (MISSING_SCOPE), INVALID_ARGUMENT if `from_step` is not a step of the document,
         FAILED_PRECONDITION (RUN_STATE if the run is live or succeeded; ALREADY_RETRIED, with the retry, if a retry of the
         run is live or has succeeded; OVERLAP, with the live run; TASK_STATE if the task is deleted, or, for version LATEST,

@@ -298,8 +298,8 @@ class TaskServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def ResumeTask(self, request, context):
-        """Resumes a paused task. Occurrences that passed are recorded as PAUSED, except the newest one with `run_newest`.
-        Resuming an active task has no effect.
+        """Resumes a paused task. Occurrences that passed are recorded as PAUSED, except the newest one with `run_newest`,
+        which needs the scope `tasks:run` as well. Resuming an active task has no effect.
         Errors: NOT_FOUND, FAILED_PRECONDITION (TASK_STATE) for a completed task.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
@@ -327,8 +327,8 @@ class TaskServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def CreateBackfill(self, request, context):
-        """Starts a backfill of a time range. With `validate_only` nothing is stored, and the response shows what would run. A
-        task may have 10 running backfills.
+        """Starts a backfill of a time range. With `validate_only` nothing is stored, and the response shows what would run;
+        otherwise the scope `tasks:run` is needed as well. A task may have 10 running backfills.
         Errors: NOT_FOUND, INVALID_ARGUMENT (also if the range has no instant of the schedule, or more than 50 000),
         ALREADY_EXISTS, RESOURCE_EXHAUSTED (LIMIT_REACHED), ABORTED (ETAG_MISMATCH) if the task changes concurrently,
         UNAVAILABLE (SCHEDULER_UNAVAILABLE, ENGINE_UNAVAILABLE).

@@ -115,8 +115,8 @@ class TaskServiceStub:
     Errors: NOT_FOUND, FAILED_PRECONDITION (TASK_STATE) for a completed task.
     """
     ResumeTask: _grpc.UnaryUnaryMultiCallable[_task_service_pb2.ResumeTaskRequest, _task_pb2.Task]
-    """Resumes a paused task. Occurrences that passed are recorded as PAUSED, except the newest one with `run_newest`.
-    Resuming an active task has no effect.
+    """Resumes a paused task. Occurrences that passed are recorded as PAUSED, except the newest one with `run_newest`,
+    which needs the scope `tasks:run` as well. Resuming an active task has no effect.
     Errors: NOT_FOUND, FAILED_PRECONDITION (TASK_STATE) for a completed task.
     """
     SkipOccurrence: _grpc.UnaryUnaryMultiCallable[_task_service_pb2.SkipOccurrenceRequest, _occurrence_pb2.Occurrence]
@@ -132,8 +132,8 @@ class TaskServiceStub:
     occurrence that will run.
     """
     CreateBackfill: _grpc.UnaryUnaryMultiCallable[_task_service_pb2.CreateBackfillRequest, _backfill_pb2.Backfill]
-    """Starts a backfill of a time range. With `validate_only` nothing is stored, and the response shows what would run. A
-    task may have 10 running backfills.
+    """Starts a backfill of a time range. With `validate_only` nothing is stored, and the response shows what would run;
+    otherwise the scope `tasks:run` is needed as well. A task may have 10 running backfills.
     Errors: NOT_FOUND, INVALID_ARGUMENT (also if the range has no instant of the schedule, or more than 50 000),
     ALREADY_EXISTS, RESOURCE_EXHAUSTED (LIMIT_REACHED), ABORTED (ETAG_MISMATCH) if the task changes concurrently,
     UNAVAILABLE (SCHEDULER_UNAVAILABLE, ENGINE_UNAVAILABLE).
@@ -238,8 +238,8 @@ class TaskServiceAsyncStub(TaskServiceStub):
     Errors: NOT_FOUND, FAILED_PRECONDITION (TASK_STATE) for a completed task.
     """
     ResumeTask: _aio.UnaryUnaryMultiCallable[_task_service_pb2.ResumeTaskRequest, _task_pb2.Task]  # type: ignore[assignment]
-    """Resumes a paused task. Occurrences that passed are recorded as PAUSED, except the newest one with `run_newest`.
-    Resuming an active task has no effect.
+    """Resumes a paused task. Occurrences that passed are recorded as PAUSED, except the newest one with `run_newest`,
+    which needs the scope `tasks:run` as well. Resuming an active task has no effect.
     Errors: NOT_FOUND, FAILED_PRECONDITION (TASK_STATE) for a completed task.
     """
     SkipOccurrence: _aio.UnaryUnaryMultiCallable[_task_service_pb2.SkipOccurrenceRequest, _occurrence_pb2.Occurrence]  # type: ignore[assignment]
@@ -255,8 +255,8 @@ class TaskServiceAsyncStub(TaskServiceStub):
     occurrence that will run.
     """
     CreateBackfill: _aio.UnaryUnaryMultiCallable[_task_service_pb2.CreateBackfillRequest, _backfill_pb2.Backfill]  # type: ignore[assignment]
-    """Starts a backfill of a time range. With `validate_only` nothing is stored, and the response shows what would run. A
-    task may have 10 running backfills.
+    """Starts a backfill of a time range. With `validate_only` nothing is stored, and the response shows what would run;
+    otherwise the scope `tasks:run` is needed as well. A task may have 10 running backfills.
     Errors: NOT_FOUND, INVALID_ARGUMENT (also if the range has no instant of the schedule, or more than 50 000),
     ALREADY_EXISTS, RESOURCE_EXHAUSTED (LIMIT_REACHED), ABORTED (ETAG_MISMATCH) if the task changes concurrently,
     UNAVAILABLE (SCHEDULER_UNAVAILABLE, ENGINE_UNAVAILABLE).
@@ -454,8 +454,8 @@ class TaskServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _task_service_pb2.ResumeTaskRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_task_pb2.Task, _abc.Awaitable[_task_pb2.Task]]:
-        """Resumes a paused task. Occurrences that passed are recorded as PAUSED, except the newest one with `run_newest`.
-        Resuming an active task has no effect.
+        """Resumes a paused task. Occurrences that passed are recorded as PAUSED, except the newest one with `run_newest`,
+        which needs the scope `tasks:run` as well. Resuming an active task has no effect.
         Errors: NOT_FOUND, FAILED_PRECONDITION (TASK_STATE) for a completed task.
         """
 
@@ -489,8 +489,8 @@ class TaskServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _task_service_pb2.CreateBackfillRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_backfill_pb2.Backfill, _abc.Awaitable[_backfill_pb2.Backfill]]:
-        """Starts a backfill of a time range. With `validate_only` nothing is stored, and the response shows what would run. A
-        task may have 10 running backfills.
+        """Starts a backfill of a time range. With `validate_only` nothing is stored, and the response shows what would run;
+        otherwise the scope `tasks:run` is needed as well. A task may have 10 running backfills.
         Errors: NOT_FOUND, INVALID_ARGUMENT (also if the range has no instant of the schedule, or more than 50 000),
         ALREADY_EXISTS, RESOURCE_EXHAUSTED (LIMIT_REACHED), ABORTED (ETAG_MISMATCH) if the task changes concurrently,
         UNAVAILABLE (SCHEDULER_UNAVAILABLE, ENGINE_UNAVAILABLE).

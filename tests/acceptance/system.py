@@ -13,6 +13,9 @@ from typing import Any, Self
 
 from ordinaut.client import Client
 from ordinaut.embedded.process import command
+from ordinaut.settings import StoreSettings
+from ordinaut.store import identity
+from ordinaut.store.database import Database
 from tests.ports import lasting_port
 
 START_SECONDS = 60.0
@@ -36,13 +39,14 @@ class SystemUnderTest:
         self._process: asyncio.subprocess.Process | None = None
         self._ports = ["--grpc-port", str(lasting_port()), "--rest-port", str(lasting_port())]
         self.said: dict[str, Any] = {}
+        self._project_token = ""
 
     async def __aenter__(self) -> Self:
         await self.start()
         return self
 
     async def __aexit__(self, *_failure: object) -> None:
-        if self._process is not None and self._process.returncode is None:
+        if self.running:
             await self.stop()
 
     async def start(self) -> None:
@@ -64,8 +68,21 @@ class SystemUnderTest:
         async with asyncio.timeout(END_SECONDS):
             return await self._process.wait()
 
+    @property
+    def running(self) -> bool:
+        return self._process is not None and self._process.returncode is None
+
+    async def enter_project(self, name: str) -> None:
+        """Makes a project; the clients that are made from now on are its admin's."""
+        database = await Database.open(StoreSettings(database_url=self.said["database_url"]))
+        try:
+            async with database.connection() as connection:
+                self._project_token = await identity.create_project(connection, name)
+        finally:
+            await database.close()
+
     def client(self) -> Client:
-        return Client(self.said["grpc"], self.said["token"])
+        return Client(self.said["grpc"], self._project_token or self.said["token"])
 
     def pids(self, service: str) -> list[int]:
         """The present processes of a service or a store."""

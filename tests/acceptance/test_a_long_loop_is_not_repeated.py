@@ -2,7 +2,8 @@
 
 import asyncio
 from collections import Counter
-from pathlib import Path
+
+import pytest
 
 from ordinaut.v1.run_pb2 import Run
 from ordinaut.v1.run_service_pb2 import GetRunRequest
@@ -11,6 +12,7 @@ from tests.acceptance.system import SystemUnderTest
 from tests.acceptance.tasks import create_task, ended, run_task
 from tests.acceptance.tool_server import ToolServer
 
+pytestmark = pytest.mark.asyncio(loop_scope="session")
 ELEMENTS = 1500
 PARALLEL = 20
 KILLS = {700: "pipeline_engine", 1300: "worker"}
@@ -33,9 +35,9 @@ PIPELINE = {
 }
 
 
-async def test_finished_iterations_are_not_called_again(tmp_path: Path) -> None:
+async def test_finished_iterations_are_not_called_again(mortal_system: SystemUnderTest) -> None:
     """Except those that were not recorded yet: at most twice `max_parallel` for each kill; all with their keys."""
-    async with ToolServer() as tool, SystemUnderTest(tmp_path / "data") as system, system.client() as client:
+    async with ToolServer() as tool, mortal_system.client() as client:
         await tool.register(client)
         fields = {"params": {"all": list(range(ELEMENTS))}, "run_policy": {"max_losses": 100}}
         await create_task(client, "long", PIPELINE, **fields)
@@ -45,7 +47,7 @@ async def test_finished_iterations_are_not_called_again(tmp_path: Path) -> None:
             number = len(tool.calls)
             if number >= min(set(KILLS) - set(kills), default=number + 1):
                 due = min(set(KILLS) - set(kills))
-                kills[due] = asyncio.create_task(system.kill(KILLS[due]))
+                kills[due] = asyncio.create_task(mortal_system.kill(KILLS[due]))
 
         tool.before = kill
         name = await run_task(client, "long")

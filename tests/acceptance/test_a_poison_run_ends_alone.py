@@ -3,7 +3,8 @@
 import asyncio
 import os
 import signal
-from pathlib import Path
+
+import pytest
 
 from ordinaut.v1.run_pb2 import Run
 from tests.acceptance.system import SystemUnderTest
@@ -11,6 +12,7 @@ from tests.acceptance.tasks import create_task, ended, get_run, run_many, run_ta
 from tests.acceptance.tool_server import ToolServer
 from tests.patience import PATIENCE
 
+pytestmark = pytest.mark.asyncio(loop_scope="session")
 HARMLESS = 20
 
 
@@ -27,11 +29,10 @@ async def kill_at_each_call(system: SystemUnderTest, tool: ToolServer, poison: s
                 os.kill(pid, signal.SIGKILL)
 
 
-async def test_a_run_that_kills_engines_is_isolated_and_ended(tmp_path: Path) -> None:
+async def test_a_run_that_kills_engines_is_isolated_and_ended(mortal_system: SystemUnderTest) -> None:
     async with (
         ToolServer(seconds=0.1) as tool,
-        SystemUnderTest(tmp_path / "data") as system,
-        system.client() as client,
+        mortal_system.client() as client,
     ):
         await tool.register(client)
         await create_task(client, "work", working_steps(1))
@@ -40,7 +41,7 @@ async def test_a_run_that_kills_engines_is_isolated_and_ended(tmp_path: Path) ->
         async with asyncio.timeout(PATIENCE):
             await tool.called.wait()
         harmless = await run_many(client, "work", HARMLESS)
-        killing = asyncio.create_task(kill_at_each_call(system, tool, poison))
+        killing = asyncio.create_task(kill_at_each_call(mortal_system, tool, poison))
         tool.gate.set()
         endings = await ended(client, [poison, *harmless], 90)
         killing.cancel()

@@ -1,9 +1,9 @@
 """A step that waits for another task's run has exactly one such run, whatever is killed meanwhile."""
 
 import asyncio
-from pathlib import Path
 from typing import Any
 
+import pytest
 from google.protobuf import json_format
 
 from ordinaut.client import Client
@@ -15,6 +15,7 @@ from tests.acceptance.tool_server import ToolServer
 from tests.patience import PATIENCE
 from tests.sample import FULL
 
+pytestmark = pytest.mark.asyncio(loop_scope="session")
 ITEMS = ["x", "y", "z"]
 KILLED = ("worker", "scheduler", "pipeline_engine") + (("worker", "scheduler") if FULL else ())
 
@@ -37,28 +38,26 @@ async def children(client: Client, name: str) -> list[Run]:
     return list(listed.runs)
 
 
-async def test_each_step_has_one_child(tmp_path: Path) -> None:
-    async with ToolServer() as tool, SystemUnderTest(tmp_path / "data") as system:
-        async with system.client() as client:
-            await tool.register(client)
-            work = {**working_steps(3), "output": {"item": "${params.item}"}}
-            await create_task(client, "work", work, params={"item": "none"})
-            await create_task(client, "parent", parent())
-            name = await run_task(client, "parent")
-            for service in KILLED:
-                await system.kill(service)
-            assert await ended(client, [name], 90) == {name: ["succeeded"]}
-            run = await get_run(client, name)
-            output: dict[str, Any] = json_format.MessageToDict(run.output)
-            assert output["items"] == ITEMS
-            assert [step.state for step in run.steps] == [StepRun.SUCCEEDED] * 5
-            await ended(client, [output["free"]], PATIENCE)
-            found = await children(client, name)
-            assert [one.state for one in found] == [Run.SUCCEEDED] * 4
-            calls = {(run_name, step): key for run_name, step, key in tool.calls}
-            assert len(calls) == len(set(calls.values())) == 12, "each step of each child has one key of its own"
-            await cancelled_together(client, system)
-        assert await system.stop() == 0
+async def test_each_step_has_one_child(mortal_system: SystemUnderTest) -> None:
+    async with ToolServer() as tool, mortal_system.client() as client:
+        await tool.register(client)
+        work = {**working_steps(3), "output": {"item": "${params.item}"}}
+        await create_task(client, "work", work, params={"item": "none"})
+        await create_task(client, "parent", parent())
+        name = await run_task(client, "parent")
+        for service in KILLED:
+            await mortal_system.kill(service)
+        assert await ended(client, [name], 90) == {name: ["succeeded"]}
+        run = await get_run(client, name)
+        output: dict[str, Any] = json_format.MessageToDict(run.output)
+        assert output["items"] == ITEMS
+        assert [step.state for step in run.steps] == [StepRun.SUCCEEDED] * 5
+        await ended(client, [output["free"]], PATIENCE)
+        found = await children(client, name)
+        assert [one.state for one in found] == [Run.SUCCEEDED] * 4
+        calls = {(run_name, step): key for run_name, step, key in tool.calls}
+        assert len(calls) == len(set(calls.values())) == 12, "each step of each child has one key of its own"
+        await cancelled_together(client, mortal_system)
 
 
 async def cancelled_together(client: Client, system: SystemUnderTest) -> None:

@@ -8,7 +8,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import pytest
+
 from tests.acceptance.demo_processes import processes_of, wait_until_gone
+from tests.sample import FULL
 
 COMMAND = [sys.executable, "-m", "examples.morning_briefing.demo"]
 STORY_SECONDS = 150
@@ -47,20 +50,17 @@ def test_the_story_ends_well_and_leaves_nothing_behind(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_killed_demo_leaves_no_process_behind(tmp_path: Path) -> None:
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL] if FULL else [signal.SIGINT])
+def test_a_demo_that_is_ended_stops_everything(tmp_path: Path, number: signal.Signals) -> None:
+    """Only after an interruption it removes its files as well."""
     with demo(tmp_path) as process:
         read_until(process, READY_MARK)
         assert processes_of(tmp_path) != {}
-        process.kill()
-        process.wait()
-        wait_until_gone(tmp_path, within=30)
-
-
-def test_an_interrupted_demo_stops_everything(tmp_path: Path) -> None:
-    with demo(tmp_path) as process:
-        read_until(process, READY_MARK)
-        process.send_signal(signal.SIGINT)
+        process.send_signal(number)
         process.communicate(timeout=60)
-    assert process.returncode == 130
-    assert processes_of(tmp_path) == {}
-    assert list(tmp_path.iterdir()) == []
+        if number == signal.SIGKILL:
+            wait_until_gone(tmp_path, within=30)
+        else:
+            assert process.returncode == 130
+            assert processes_of(tmp_path) == {}
+            assert list(tmp_path.iterdir()) == []

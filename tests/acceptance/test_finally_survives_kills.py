@@ -1,8 +1,9 @@
 """A run ends at its deadline, and its `finally` runs once, whatever was killed in it."""
 
 import asyncio
-from pathlib import Path
 from typing import Any
+
+import pytest
 
 from ordinaut.client import Client
 from ordinaut.v1.run_pb2 import Run, StepRun
@@ -12,6 +13,7 @@ from tests.acceptance.tasks import create_task, ended, get_run, run_task, until_
 from tests.acceptance.tool_server import ToolServer
 from tests.patience import PATIENCE
 
+pytestmark = pytest.mark.asyncio(loop_scope="session")
 WAIT = {"id": "wait", "uses": "orchestrator.wait", "with": {"for": "1h"}}
 
 
@@ -48,38 +50,35 @@ async def killed_in_finally(tool: ToolServer, system: SystemUnderTest) -> None:
     tool.gate.set()
 
 
-async def test_a_deadline_passes_while_everything_is_down(tmp_path: Path) -> None:
-    async with ToolServer() as tool, SystemUnderTest(tmp_path / "data") as system:
-        async with system.client() as client:
+async def test_a_deadline_passes_while_everything_is_down(mortal_system: SystemUnderTest) -> None:
+    async with ToolServer() as tool:
+        async with mortal_system.client() as client:
             await tool.register(client)
             await create_task(client, "work", pipeline(WAIT), run_policy={"deadline": "8s"})
             name = await run_task(client, "work")
             await until_waiting(client, name, "wait")
             tool.gate.clear()
-            await system.kill_everything()
-            await system.start()
-        async with system.client() as client:
-            await killed_in_finally(tool, system)
+            await mortal_system.kill_everything()
+            await mortal_system.start()
+        async with mortal_system.client() as client:
+            await killed_in_finally(tool, mortal_system)
             assert await ended(client, [name], 90) == {name: ["failed"]}
             run = await get_run(client, name)
             assert (run.error.code, run.error.step) == ("DEADLINE", "wait")
             once(tool, name, run)
-        assert await system.stop() == 0
 
 
-async def test_a_cancelled_run_finishes(tmp_path: Path) -> None:
+async def test_a_cancelled_run_finishes(mortal_system: SystemUnderTest) -> None:
     """One that waits, and one that has been killed in its call."""
-    async with ToolServer() as tool, SystemUnderTest(tmp_path / "data") as system:
-        async with system.client() as client:
-            await tool.register(client)
-            await create_task(client, "work", pipeline(WAIT))
-            name = await run_task(client, "work")
-            await until_waiting(client, name, "wait")
-            await finished_after(client, system, tool, name, "cancelled")
-            await create_task(client, "brief", pipeline(deadline="1h"))
-            name = await run_task(client, "brief")
-            await finished_after(client, system, tool, name, "succeeded")
-        assert await system.stop() == 0
+    async with ToolServer() as tool, mortal_system.client() as client:
+        await tool.register(client)
+        await create_task(client, "work", pipeline(WAIT))
+        name = await run_task(client, "work")
+        await until_waiting(client, name, "wait")
+        await finished_after(client, mortal_system, tool, name, "cancelled")
+        await create_task(client, "brief", pipeline(deadline="1h"))
+        name = await run_task(client, "brief")
+        await finished_after(client, mortal_system, tool, name, "succeeded")
 
 
 async def finished_after(client: Client, system: SystemUnderTest, tool: ToolServer, name: str, end: str) -> None:

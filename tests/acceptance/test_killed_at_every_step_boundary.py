@@ -8,7 +8,6 @@ import os
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, Literal
 
 import pytest
@@ -24,6 +23,7 @@ from tests.acceptance.tasks import create_task, ended, get_run, publish, run_tas
 from tests.acceptance.tool_server import ToolServer
 from tests.sample import FULL
 
+pytestmark = pytest.mark.asyncio(loop_scope="session")
 VICTIMS = ("worker", "pipeline_engine", "scheduler", "gateway", "postgres")
 # Every run meets one row of victims, boundary by boundary; on request there is a run for each victim alone.
 PLANS: Sequence[Sequence[str]] = (
@@ -109,13 +109,13 @@ class Killer:
 
 
 @pytest.mark.parametrize("moment", ["before", "after"])
-async def test_the_outcome_is_the_same(tmp_path: Path, moment: Literal["before", "after"]) -> None:
+async def test_the_outcome_is_the_same(mortal_system: SystemUnderTest, moment: Literal["before", "after"]) -> None:
     """`before`: a call is under way, what stands before it is journaled. `after`: it has just been answered."""
-    async with ToolServer() as tool, SystemUnderTest(tmp_path / "data") as system, system.client() as client:
+    async with ToolServer() as tool, mortal_system.client() as client:
         await tool.register(client)
         await create_task(client, "all", PIPELINE, run_policy={"max_losses": 100})
         for victims in PLANS:
-            killer = Killer(system, victims, ("before", "after").index(moment))
+            killer = Killer(mortal_system, victims, ("before", "after").index(moment))
             setattr(tool, moment, killer.at_call)
             name = await run_task(client, "all")
             await publish_order(client, name, killer)

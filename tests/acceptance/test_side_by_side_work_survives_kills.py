@@ -1,9 +1,9 @@
 """Loops, branches and waits end once, with each effect done exactly once, while workers and engines are killed."""
 
 import asyncio
-from pathlib import Path
 from typing import Any
 
+import pytest
 from google.protobuf.json_format import MessageToDict
 
 from ordinaut.v1.run_pb2 import Run
@@ -14,6 +14,7 @@ from tests.acceptance.tool_server import ToolServer
 from tests.patience import PATIENCE
 from tests.sample import FULL
 
+pytestmark = pytest.mark.asyncio(loop_scope="session")
 RUNS = 12 if FULL else 5
 KILLED = ("worker", "pipeline_engine") * (2 if FULL else 1)
 ELEMENTS = 4
@@ -59,12 +60,12 @@ async def kill_some(system: SystemUnderTest, tool: ToolServer) -> None:
         await system.kill(service)
 
 
-async def test_side_by_side_work_survives_kills(tmp_path: Path) -> None:
-    async with ToolServer(seconds=0.15) as tool, SystemUnderTest(tmp_path / "data") as system:
-        async with system.client() as client:
+async def test_side_by_side_work_survives_kills(mortal_system: SystemUnderTest) -> None:
+    async with ToolServer(seconds=0.15) as tool:
+        async with mortal_system.client() as client:
             await tool.register(client)
             await create_task(client, "spread", PIPELINE)
-            names, _ = await asyncio.gather(run_many(client, "spread", RUNS), kill_some(system, tool))
+            names, _ = await asyncio.gather(run_many(client, "spread", RUNS), kill_some(mortal_system, tool))
             endings = await ended(client, names, DRAIN_SECONDS)
             assert endings == {name: ["succeeded"] for name in names}
             for name in names:

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
 from pathlib import Path
 
+import pytest
 import pytest_asyncio
 from google.protobuf import json_format
 
@@ -24,6 +25,7 @@ from tests.patience import PATIENCE
 from tests.ports import lasting_port
 from tests.sample import amount
 
+pytestmark = pytest.mark.asyncio(loop_scope="session")
 DEATHS = amount("ORDINAUT_TEST_DEATHS", 10, 50)
 DRAIN_SECONDS = 120.0
 AT_ONCE = 5
@@ -115,10 +117,10 @@ class Post:
                 await asyncio.sleep(0.02)
 
 
-@pytest_asyncio.fixture
-async def post(tmp_path: Path) -> AsyncIterator[Post]:
-    async with SystemUnderTest(tmp_path / "data") as system, system.client() as client:
-        made = Post(tmp_path, system, client)
+@pytest_asyncio.fixture(loop_scope="session")
+async def post(tmp_path: Path, mortal_system: SystemUnderTest) -> AsyncIterator[Post]:
+    async with mortal_system.client() as client:
+        made = Post(tmp_path, mortal_system, client)
         await made.register()
         yield made
 

@@ -1,7 +1,8 @@
 """A run that waits holds no worker, and goes on behind its wait whatever was killed meanwhile."""
 
-from pathlib import Path
 from typing import Any
+
+import pytest
 
 from ordinaut.v1.run_pb2 import StepRun, Wait
 from ordinaut.v1.system_service_pb2 import GetStatusRequest
@@ -9,6 +10,8 @@ from tests.acceptance.system import SystemUnderTest
 from tests.acceptance.tasks import create_task, ended, get_run, publish, run_task, until_waiting
 from tests.acceptance.tool_server import ToolServer
 from tests.patience import PATIENCE
+
+pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 
 def work(step_id: str) -> dict[str, Any]:
@@ -36,9 +39,9 @@ def pipeline() -> dict[str, Any]:
     }
 
 
-async def test_it_goes_on_behind_its_waits(tmp_path: Path) -> None:
-    async with ToolServer() as tool, SystemUnderTest(tmp_path / "data") as system:
-        async with system.client() as client:
+async def test_it_goes_on_behind_its_waits(mortal_system: SystemUnderTest) -> None:
+    async with ToolServer() as tool:
+        async with mortal_system.client() as client:
             await tool.register(client)
             await create_task(client, "work", pipeline())
             early = await run_task(client, "work")
@@ -47,15 +50,15 @@ async def test_it_goes_on_behind_its_waits(tmp_path: Path) -> None:
             await publish(client, "order.lost", run="runs/another")
             await until_waiting(client, name, "both.answer.reply")
             for service in ("worker", "pipeline_engine", "scheduler", "gateway"):
-                await system.kill(service)
+                await mortal_system.kill(service)
             run = await until_waiting(client, name, "both.answer.reply")
             assert (run.waits[0].kind, run.waits[0].topic) == (Wait.EVENT, "order.*")
             await ended(client, [early], PATIENCE)
             status = await client.system.GetStatus(GetStatusRequest())
             assert (status.due_work["WAITING"], status.due_work["LEASED"]) == (1, 0)
-            await system.kill_everything()
-            await system.start()
-        async with system.client() as client:
+            await mortal_system.kill_everything()
+            await mortal_system.start()
+        async with mortal_system.client() as client:
             await publish(client, "order.done", run=name)
             assert await ended(client, [name, early], PATIENCE) == {name: ["succeeded"], early: ["succeeded"]}
             for each in (name, early):
@@ -71,4 +74,3 @@ async def test_it_goes_on_behind_its_waits(tmp_path: Path) -> None:
                 assert not run.waits
             calls = [step for run_name, step, _ in tool.calls if run_name == name]
             assert sorted(calls) == ["after", "before", "left", "right"], "nothing behind a wait is called twice"
-        assert await system.stop() == 0

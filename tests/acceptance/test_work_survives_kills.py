@@ -1,7 +1,8 @@
 """No run is lost, none ends twice, and a tool call repeats only with its own key, whatever is killed."""
 
 import asyncio
-from pathlib import Path
+
+import pytest
 
 from ordinaut.v1.run_pb2 import Run, StepRun
 from ordinaut.v1.system_service_pb2 import GetStatusRequest
@@ -11,6 +12,7 @@ from tests.acceptance.tool_server import ToolServer
 from tests.patience import PATIENCE
 from tests.sample import amount
 
+pytestmark = pytest.mark.asyncio(loop_scope="session")
 RUNS = amount("ORDINAUT_TEST_RUNS", 40, 120)
 STEPS = 3
 DRAIN_SECONDS = 120.0
@@ -32,12 +34,12 @@ async def under_way(tool: ToolServer) -> None:
         await tool.called.wait()
 
 
-async def test_every_run_ends_once_while_everything_is_killed(tmp_path: Path) -> None:
-    async with ToolServer(seconds=0.05) as tool, SystemUnderTest(tmp_path / "data") as system:
-        async with system.client() as client:
+async def test_every_run_ends_once_while_everything_is_killed(mortal_system: SystemUnderTest) -> None:
+    async with ToolServer(seconds=0.05) as tool:
+        async with mortal_system.client() as client:
             await tool.register(client)
             await create_task(client, "work", working_steps(STEPS))
-            names, _ = await asyncio.gather(run_many(client, "work", RUNS), kill_one_after_another(system, tool))
+            names, _ = await asyncio.gather(run_many(client, "work", RUNS), kill_one_after_another(mortal_system, tool))
             endings = await ended(client, names, DRAIN_SECONDS)
             assert endings == {name: ["succeeded"] for name in names}
             for name in names:
@@ -53,5 +55,3 @@ async def test_every_run_ends_once_while_everything_is_killed(tmp_path: Path) ->
         assert all(len(some) == 1 for some in keys.values())
         assert len({key for some in keys.values() for key in some}) == RUNS * STEPS
         print(f"{RUNS} runs, {len(tool.calls)} tool calls, {len(tool.calls) - RUNS * STEPS} of them repeated")
-        assert await system.stop() == 0
-    assert system.left_behind() == {}

@@ -21,9 +21,10 @@ from ordinaut.store.event import NewEvent
 from ordinaut.store.tasks.cursor import NewEventTrigger
 from tests.integration.support.queue_rig import INHABITANTS, Rig
 from tests.patience import PATIENCE
+from tests.sample import FULL
 
-ATTACKERS = 1000
-ATTACK_SECONDS = 8.0
+ATTACKERS = 1000 if FULL else 400
+ATTACK_SECONDS = 8.0 if FULL else 3.0
 MOST_SECONDS = 1.0
 """At most, on a machine that does other work as well; in a test alone about a tenth of it."""
 ITEMS = [{"x": number, "y": f"item {number % 97}"} for number in range(3500)]  # 100 kB

@@ -12,7 +12,13 @@ from google.protobuf.field_mask_pb2 import FieldMask
 
 from gateway.authentication import authenticator
 from ordinaut.v1.agent_pb2 import Agent, AgentToken
-from ordinaut.v1.agent_service_pb2 import CreateAgentRequest, CreateAgentTokenRequest, UpdateAgentRequest
+from ordinaut.v1.agent_service_pb2 import (
+    CreateAgentRequest,
+    CreateAgentTokenRequest,
+    RotateAgentTokenRequest,
+    UpdateAgentRequest,
+    WhoAmIRequest,
+)
 from ordinaut.v1.approval_service_pb2 import AnswerApprovalRequest, ListApprovalsRequest
 from ordinaut.v1.event_pb2 import Event
 from ordinaut.v1.event_service_pb2 import PublishEventRequest
@@ -203,8 +209,15 @@ async def asked(system: GatewaySystem, caller: Caller) -> str:
     return str(found[0].name)
 
 
+async def rotation(system: GatewaySystem, by: Caller, old: Caller) -> Caller:
+    """The successor of a token, which `by` makes."""
+    agent = (await old.agents.WhoAmI(WhoAmIRequest())).agent.name
+    name = f"{agent}/tokens/{old.token.split('_')[1]}"
+    return system.caller((await by.agents.RotateAgentToken(RotateAgentTokenRequest(name=name))).secret)
+
+
 async def test_a_requester_cannot_answer_through_a_token_that_it_has_made(system: GatewaySystem) -> None:
-    """By its own agent, by one that it has created, and by a token of such a token."""
+    """By its own agent, by one that it has created, and by tokens of such a token, and not by rotating any of them."""
     scopes = ("runs:write", "runs:read", "approvals:read", "approvals:write", "agents:write")
     requester = await system.agent("requester", *scopes)
     await requester.agents.CreateAgent(CreateAgentRequest(agent_id="boss", agent=Agent(scopes=scopes)))
@@ -213,9 +226,19 @@ async def test_a_requester_cannot_answer_through_a_token_that_it_has_made(system
     )
     second = system.caller((await puppet.agents.CreateAgentToken(CreateAgentTokenRequest(parent="agents/boss"))).secret)
     independent = await narrowed(system, "boss", *scopes)
+    rotated = await rotation(system, puppet, puppet)
+    taken_over = await rotation(system, requester, await narrowed(system, "boss", *scopes))
+    own = await rotation(system, requester, requester)
     name = await asked(system, requester)
     answer = AnswerApprovalRequest(name=name, choice="approve")
-    for caller, via in ((requester, "agent"), (puppet, "issuer"), (second, "issuer")):
+    for caller, via in (
+        (requester, "agent"),
+        (own, "agent"),
+        (puppet, "issuer"),
+        (second, "issuer"),
+        (rotated, "issuer"),
+        (taken_over, "issuer"),
+    ):
         refused = await refusal(caller.approvals.AnswerApproval(answer))
         assert (refused.reason, refused.metadata["via"]) == ("SELF_APPROVAL", via)
     assert await independent.approvals.AnswerApproval(answer)

@@ -1,7 +1,7 @@
 """A secret goes only where its binding and the rights of the owner of the tool permit it, and rights end in time."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from typing import Any
 
 import pytest
@@ -9,17 +9,26 @@ import pytest_asyncio
 from google.protobuf import json_format
 from google.protobuf.field_mask_pb2 import FieldMask
 
+from gateway.audit import service as audit_service
 from gateway.authentication import authenticator
-from ordinaut.store import event
+from ordinaut.store import audit as audit_store
+from ordinaut.store import event, identity
+from ordinaut.store.audit import AuditEntry
+from ordinaut.store.projects import export
+from ordinaut.store.projects.export import ExportedRow
+from ordinaut.store.sql import Connection
 from ordinaut.v1.agent_pb2 import Agent
 from ordinaut.v1.agent_service_pb2 import CreateAgentRequest, DeleteAgentRequest, UpdateAgentRequest
 from ordinaut.v1.approval_service_pb2 import ListApprovalsRequest
+from ordinaut.v1.audit_service_pb2 import ExportAuditRecordsRequest
 from ordinaut.v1.event_pb2 import Event
 from ordinaut.v1.event_service_pb2 import PublishEventRequest, WatchEventsRequest
+from ordinaut.v1.project_service_pb2 import ExportProjectRequest
 from ordinaut.v1.run_pb2 import Run
 from ordinaut.v1.run_service_pb2 import CreateRunRequest, ListRunsRequest, WatchRunRequest
 from ordinaut.v1.system_service_pb2 import GetStatusRequest, ListWorkersRequest
 from ordinaut.v1.tool_service_pb2 import CallToolRequest, CreateToolRequest
+from scheduler.maintenance.audit_seal import AuditSeal
 from tests.integration.support.gateway_system import Caller, GatewaySystem, finished, gateway_system, refusal, working
 from tests.patience import PATIENCE
 
@@ -116,6 +125,56 @@ async def test_a_watch_shows_no_topic_that_may_no_longer_be_read(
             assert answer.event.topic != "a.secret"
             if answer.event.topic == "b.open":
                 break
+
+
+async def test_an_export_ends_with_the_scope(system: GatewaySystem, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In the middle: a slow client would get the rest of a long one without the right."""
+    monkeypatch.setattr(authenticator, "CACHE_SECONDS", 0.0)
+    monkeypatch.setattr(authenticator, "RECHECK_SECONDS", 0.0)
+    monkeypatch.setattr(audit_service, "EXPORT_BATCH", 1)
+    auditor = await system.agent("auditor", "audit:read", "runs:read")
+    await AuditSeal(system.database).run_once()
+    read = audit_store.export
+
+    async def narrowed_after_the_first(connection: Connection, **range_: Any) -> list[AuditEntry]:
+        if range_["after"] == 1:
+            await with_scopes(system, "auditor", "runs:read")
+        return await read(connection, **range_)
+
+    monkeypatch.setattr(audit_store, "export", narrowed_after_the_first)
+    answers = []
+
+    async def received() -> None:
+        async for answer in auditor.audit.ExportAuditRecords(ExportAuditRecordsRequest()):
+            answers.append(answer)  # noqa: PERF401 - those before the refusal
+
+    assert (await refusal(received())).reason == "MISSING_SCOPE"
+    assert len(answers) == 1
+
+
+async def test_an_export_of_a_project_ends_with_the_token(
+    system: GatewaySystem, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(authenticator, "CACHE_SECONDS", 0.0)
+    monkeypatch.setattr(authenticator, "RECHECK_SECONDS", 0.0)
+    operator, read = await system.operator(), export.rows
+
+    async def revoked_after_the_first(connection: Connection, project: str) -> AsyncGenerator[ExportedRow, None]:
+        async for row in read(connection, project):
+            yield row
+            async with system.database.transaction() as other:
+                public_id = operator.token.split("_")[1]
+                await identity.revoke_token(other, project="_", agent="admin", public_id=public_id)
+
+    monkeypatch.setattr(export, "rows", revoked_after_the_first)
+    answers = []
+
+    async def received() -> None:
+        async for answer in operator.projects.ExportProject(ExportProjectRequest(name="projects/default")):
+            answers.append(answer)  # noqa: PERF401 - those before the refusal
+
+    assert (await refusal(received())).code == "UNAUTHENTICATED"
+    assert len(answers) == 1
 
 
 async def test_an_agent_inherits_nothing_from_one_with_its_name(system: GatewaySystem) -> None:

@@ -132,6 +132,9 @@ class _Quota:
         if children >= MAX_CHILDREN:
             message = f"a run can start at most {MAX_CHILDREN} child runs"
             raise EffectError(FAN_OUT_LIMIT, message, limit=MAX_CHILDREN)
+        if target.over_quota:
+            message = f"{target.owner} or its project has as many live runs as its quota permits"
+            raise EffectError("TOOL_ERROR", message, reason="QUOTA_EXCEEDED", quota="live_runs")
         live = self._live.setdefault(target.uid, target.live_runs)
         if live >= MAX_LIVE_RUNS:
             subject = f"tasks/{target.name}" if target.name else f"{target.owner}, in runs without a task,"

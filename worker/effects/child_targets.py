@@ -58,5 +58,5 @@ async def _store_document(connection: Connection, request: ChildRequest, rules: 
     holder, version = await inline_run.store_version(
         connection, project=run.project, owner=run.owner, definition=definition
     )
-    live = await inline_run.live(connection, project=run.project, owner=run.owner, count_to=MAX_LIVE_RUNS)
-    return Target(run.project, "", holder, run.owner, version, live)
+    live, over_quota = await inline_run.room(connection, project=run.project, owner=run.owner, count_to=MAX_LIVE_RUNS)
+    return Target(run.project, "", holder, run.owner, version, live, over_quota=over_quota)

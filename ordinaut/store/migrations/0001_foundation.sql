@@ -208,6 +208,7 @@ CREATE TABLE event_trigger (
   denied boolean NOT NULL DEFAULT false, -- the owner may no longer read the topic
   exhaustions smallint NOT NULL DEFAULT 0, -- evaluations in a row that used up their fuel
   disable_reason text NOT NULL DEFAULT '', -- empty: enabled, or to be enabled if it has a judged_position
+  disable_time timestamptz, -- the last time when it was disabled
   judged_position bigint -- while it is disabled: up to where it has judged the log
 );
 CREATE UNIQUE INDEX event_trigger_current ON event_trigger (task, trigger) WHERE until_position IS NULL;
@@ -216,6 +217,14 @@ CREATE INDEX event_trigger_project ON event_trigger (project); -- event.triggers
 CREATE INDEX event_trigger_ended ON event_trigger (id) WHERE until_position IS NOT NULL; -- match_todo.drop_ended
 CREATE INDEX event_trigger_rearmed ON event_trigger (id)
   WHERE judged_position IS NOT NULL AND disable_reason = ''; -- match_todo.rearmed
+
+-- The owners with as many live runs as their quota permits; '' stands for the whole project. A scheduler marks them every
+-- few seconds, so that no run costs a count.
+CREATE TABLE over_quota (
+  project text NOT NULL,
+  owner text NOT NULL,
+  PRIMARY KEY (project, owner)
+);
 
 -- One row per due instant, with its outcome.
 CREATE TABLE occurrence (
@@ -227,7 +236,7 @@ CREATE TABLE occurrence (
   last_instant timestamptz, -- of a merged row
   count int NOT NULL DEFAULT 1,
   outcome text NOT NULL CHECK (outcome IN (
-    'ENQUEUED', 'BUFFERED', 'SKIPPED_OVERLAP', 'COALESCED', 'MISSED', 'PAUSED', 'EXCLUDED', 'SKIPPED')),
+    'ENQUEUED', 'BUFFERED', 'SKIPPED_OVERLAP', 'COALESCED', 'MISSED', 'PAUSED', 'EXCLUDED', 'SKIPPED', 'BACKPRESSURE')),
   reason text NOT NULL DEFAULT '',
   run uuid,
   reprocessed int NOT NULL DEFAULT 0, -- how often a backfill has run it again: makes the idempotency keys differ

@@ -23,7 +23,7 @@ class Target:
     """A task that a step may start, with its current version and its live runs, counted up to a limit.
 
     `buffers`: a run of it is buffered until no other run is live, and a live run that waits counts as live. `limited`:
-    the run that starts it limits it.
+    the run that starts it limits it. `over_quota`: its owner or project has no room for a live run.
     """
 
     project: str
@@ -34,6 +34,7 @@ class Target:
     live_runs: int
     buffers: bool = False
     limited: bool = False
+    over_quota: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,8 @@ SELECT id, state FROM run WHERE id = ANY(:runs::uuid[]);
 SELECT t.project, t.name, t.uid, t.owner, t.version,
   v.overlap IN ('BUFFER_ONE', 'BUFFER_ALL') AND NOT v.ignore_waiting AS buffers,
   coalesce(v.run_policy ->> 'rights' = 'LIMITED_BY_STARTER', false) AS limited,
-  (SELECT count(*) FROM (SELECT FROM due_work AS d WHERE d.task = t.uid LIMIT :count_to) AS live) AS live_runs
+  (SELECT count(*) FROM (SELECT FROM due_work AS d WHERE d.task = t.uid LIMIT :count_to) AS live) AS live_runs,
+  EXISTS (SELECT FROM over_quota AS q WHERE q.project = t.project AND q.owner IN ('', t.owner)) AS over_quota
 FROM (SELECT DISTINCT project, name FROM unnest(:projects::text[], :names::text[]) AS n (project, name)) AS named
 JOIN task AS t ON t.project = named.project AND t.name = named.name AND t.delete_time IS NULL
 JOIN task_version AS v ON v.task = t.uid AND v.version = t.version;

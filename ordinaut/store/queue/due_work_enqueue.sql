@@ -6,16 +6,18 @@
   SELECT
     project, task, key, trigger, instant, outcome,
     CASE
+      WHEN outcome = 'BACKPRESSURE' THEN 'the quota of live runs was used up'
       WHEN outcome <> 'SKIPPED_OVERLAP' THEN ''
       WHEN overlap = 'SKIP' THEN 'a run of the task was live'
       ELSE 'a run of the task was live, and its buffer was full' END,
-    CASE WHEN outcome <> 'SKIPPED_OVERLAP' THEN run END, now
+    CASE WHEN outcome IN ('ENQUEUED', 'BUFFERED') THEN run END, now
   -- IN as an expression uses a hashed subplan. A join would be planned as a nested loop, because the planner cannot
   -- estimate the number of rows in a batch.
   FROM (
     SELECT fresh.*, CASE
       WHEN run IN (SELECT id FROM enqueued) THEN 'ENQUEUED'
       WHEN run IN (SELECT id FROM blocked) THEN 'BUFFERED'
+      WHEN run NOT IN (SELECT run FROM placed) THEN 'BACKPRESSURE'
       ELSE 'SKIPPED_OVERLAP' END AS outcome
     FROM fresh
     OFFSET 0) AS decided
@@ -38,6 +40,10 @@ placed AS (
       ELSE blocked_runs(f.task)
     END AS ahead
   FROM fresh AS f
+  -- What callers and steps start is refused before; a backfill waits.
+  WHERE f.kind NOT IN ('SCHEDULED', 'EVENT')
+    OR (f.project, f.owner) NOT IN (SELECT q.project, q.owner FROM over_quota AS q)
+      AND (f.project, '') NOT IN (SELECT q.project, q.owner FROM over_quota AS q)
 ), enqueued AS (
   INSERT INTO due_work (
 -- include queued_columns

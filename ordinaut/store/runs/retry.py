@@ -35,6 +35,11 @@ async def latest_version(connection: Connection, task: UUID) -> int | None:
     return version
 
 
+async def saved_scopes(connection: Connection, task: UUID, version: int) -> frozenset[str]:
+    """Returns the scopes of the token that saved a version, or that started a run without a task."""
+    return frozenset(await SQL.saved_scopes.value(connection, task=task, version=version))
+
+
 async def step_ids(connection: Connection, task: UUID, version: int) -> list[str]:
     """Returns the ids of the steps of a version, in the order of the document; without those inside of steps."""
     ids: list[str] = await SQL.step_ids.value(connection, task=task, version=version)

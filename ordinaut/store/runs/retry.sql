@@ -16,6 +16,9 @@ DELETE FROM run_retry WHERE run = :run;
 -- query latest_version: The current version of a task; NULL for a deleted task, and for a run without a task.
 SELECT version FROM task WHERE uid = :task AND delete_time IS NULL;
 
+-- query saved_scopes: The scopes of the token that saved a version.
+SELECT scopes FROM task_version WHERE task = :task AND version = :version;
+
 -- query step_ids: The ids of the steps of a version, in the order of the document.
 SELECT ARRAY(
   SELECT s.step ->> 'id' FROM jsonb_array_elements(v.pipeline -> 'steps') WITH ORDINALITY AS s (step, place)

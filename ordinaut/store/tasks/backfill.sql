@@ -70,6 +70,7 @@ WITH next AS MATERIALIZED (
   JOIN schedule_cursor AS c ON c.task = b.task
   WHERE b.state = 'RUNNING' AND b.position IS NOT NULL AND b.next_look_time <= clock_now()
     AND b.live * 4 <= b.parallelism * 3 AND t.state <> 'PAUSED'
+    AND NOT EXISTS (SELECT FROM over_quota AS q WHERE q.project = t.project AND q.owner IN ('', t.owner))
     AND (c.next_fire_time > clock_now()
       OR c.next_fire_time < clock_now() - interval '5 seconds' AND c.last_instant >= b.until_time)
     AND

@@ -12,6 +12,15 @@ SQL = Queries(__file__)
 
 
 @dataclass(frozen=True, slots=True)
+class DisabledTrigger:
+    """An event trigger that is disabled, since when and for which reason."""
+
+    trigger: str
+    reason: str
+    time: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class NewEventTrigger:
     """An event trigger of a task; `condition` may be empty, `params` is JSON text."""
 
@@ -201,9 +210,9 @@ async def rearm(connection: Connection, task: UUID) -> None:
     await SQL.rearm.run(connection, task=task)
 
 
-async def disabled_triggers(connection: Connection, task: UUID) -> list[tuple[str, str]]:
-    """The triggers of a task that are disabled, with the reasons."""
-    return [tuple(row) for row in await SQL.disabled_triggers.rows(connection, task=task)]
+async def disabled_triggers(connection: Connection, task: UUID) -> list[DisabledTrigger]:
+    """The triggers of a task that are disabled, with the reasons and times."""
+    return [DisabledTrigger(*row) for row in await SQL.disabled_triggers.rows(connection, task=task)]
 
 
 async def remove(connection: Connection, task: UUID) -> None:

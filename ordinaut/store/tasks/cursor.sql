@@ -38,8 +38,8 @@ WHERE task = :task AND judged_position IS NOT NULL AND disable_reason <> '';
 UPDATE match_todo SET held = false
 WHERE held AND triggers && ARRAY(SELECT id FROM event_trigger WHERE task = :task);
 
--- query disabled_triggers: The triggers of a task that are disabled, with the reasons.
-SELECT trigger, disable_reason FROM event_trigger
+-- query disabled_triggers: The triggers of a task that are disabled: the columns of DisabledTrigger, in its order.
+SELECT trigger, disable_reason, disable_time FROM event_trigger
 WHERE task = :task AND disable_reason <> '' AND until_position IS NULL
 ORDER BY trigger;
 

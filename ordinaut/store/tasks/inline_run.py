@@ -27,6 +27,13 @@ async def live(connection: Connection, *, project: str, owner: str, count_to: in
     return int(await SQL.live.value(connection, holder=holder_of(project, owner), count_to=count_to))
 
 
+async def room(connection: Connection, *, project: str, owner: str, count_to: int) -> tuple[int, bool]:
+    """Returns what `live` does, and whether the quota of the owner or its project permits no more live runs."""
+    holder = holder_of(project, owner)
+    row = await SQL.room.row(connection, holder=holder, project=project, owner=owner, count_to=count_to)
+    return row["live"], row["over_quota"]
+
+
 async def enqueue(
     connection: Connection,
     *,

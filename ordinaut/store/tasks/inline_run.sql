@@ -1,6 +1,11 @@
 -- query live: The number of live runs of an agent without a task, counted up to a limit.
 SELECT count(*) FROM (SELECT FROM due_work AS d WHERE d.task = :holder LIMIT :count_to) AS live;
 
+-- query room: The same, and whether the agent or its project has as many live runs as its quota permits.
+SELECT
+  (SELECT count(*) FROM (SELECT FROM due_work AS d WHERE d.task = :holder LIMIT :count_to) AS live) AS live,
+  EXISTS (SELECT FROM over_quota AS q WHERE q.project = :project AND q.owner IN ('', :owner)) AS over_quota;
+
 -- query create_holder: The hidden task that has the inline documents of an agent as its versions.
 INSERT INTO task (
   uid, project, name, owner, display_name, description, labels, state, version, revision, create_time, update_time,

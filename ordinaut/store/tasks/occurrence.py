@@ -9,9 +9,8 @@ from ordinaut.store.selection import Field, Kind, Selection
 from ordinaut.store.sql import Connection, Queries
 
 SQL = Queries(__file__)
-OUTCOMES = frozenset(
-    {"ENQUEUED", "BUFFERED", "SKIPPED_OVERLAP", "COALESCED", "MISSED", "PAUSED", "EXCLUDED", "SKIPPED"}
-)
+NOT_RUN = ("SKIPPED_OVERLAP", "COALESCED", "MISSED", "PAUSED", "EXCLUDED", "SKIPPED", "BACKPRESSURE")
+OUTCOMES = frozenset({"ENQUEUED", "BUFFERED", *NOT_RUN})
 FIELDS = {
     "outcome": Field("o.outcome", choices=OUTCOMES),
     "time": Field("coalesce(o.instant, o.create_time)", Kind.TIME, sort="coalesce(o.instant, o.create_time)"),

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import pytest_asyncio
 
 from ordinaut.client import Client
 from ordinaut.client.document import read
@@ -23,6 +24,7 @@ from ordinaut.v1.run_pb2 import Run
 from ordinaut.v1.task_service_pb2 import CreateTaskRequest, RunTaskRequest
 from tests.patience import PATIENCE
 
+pytestmark = pytest.mark.asyncio(loop_scope="module")
 ENDS_WITHIN = 60.0
 UP = [sys.executable, "-m", "ordinaut.cli", "up", "--json"]
 Described = dict[str, Any]
@@ -46,6 +48,13 @@ async def running(folder: Path, *options: str) -> AsyncIterator[tuple[Process, D
         if process.returncode is None:
             process.terminate()
         await process.communicate()
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def up(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Described]:
+    """One that serves before and after each test that takes it."""
+    async with running(tmp_path_factory.mktemp("up")) as (_, described):
+        yield described
 
 
 async def whoami(described: Described) -> str:
@@ -108,17 +117,16 @@ async def test_only_data_survives_a_kill(tmp_path: Path) -> None:
             await ended(pid)
 
 
-async def test_a_killed_process_is_restarted_at_its_address(tmp_path: Path) -> None:
-    async with running(tmp_path) as (_, described):
-        for pid in pids_of(described):
-            os.kill(pid, signal.SIGKILL)
-            await ended(pid)
-        async with asyncio.timeout(ENDS_WITHIN), Client(described["grpc"], described["token"]) as client:
-            run = await run_once(client)
-            assert run.state == Run.SUCCEEDED
-            async for event in client.watch_events("demo.done", after_position=0):
-                assert event.topic == "demo.done"
-                break
+async def test_a_killed_process_is_restarted_at_its_address(up: Described) -> None:
+    for pid in pids_of(up):
+        os.kill(pid, signal.SIGKILL)
+        await ended(pid)
+    async with asyncio.timeout(ENDS_WITHIN), Client(up["grpc"], up["token"]) as client:
+        run = await run_once(client)
+        assert run.state == Run.SUCCEEDED
+        async for event in client.watch_events("demo.done", after_position=0):
+            assert event.topic == "demo.done"
+            break
 
 
 async def run_once(client: Client) -> Run:
@@ -133,19 +141,18 @@ async def run_once(client: Client) -> Run:
     return run
 
 
-async def test_two_instances_run_on_one_machine(tmp_path: Path) -> None:
-    async with running(tmp_path / "a") as (_, first), running(tmp_path / "b") as (_, second):
-        assert first["token"] != second["token"]
-        assert await whoami(first) == await whoami(second) == "agents/admin default"
+async def test_two_instances_run_on_one_machine(up: Described, tmp_path: Path) -> None:
+    async with running(tmp_path) as (_, second):
+        assert up["token"] != second["token"]
+        assert await whoami(up) == await whoami(second) == "agents/admin default"
 
 
-async def test_a_second_instance_on_the_same_folder_is_rejected(tmp_path: Path) -> None:
-    async with running(tmp_path) as (_, described):
-        process = await begin(tmp_path)
-        said, why = await process.communicate()
-        assert (process.returncode, said) == (1, b"")
-        assert b"in use by another running Ordinaut" in why
-        assert await whoami(described) == "agents/admin default"
+async def test_a_second_instance_on_the_same_folder_is_rejected(up: Described) -> None:
+    process = await begin(Path(up["data_dir"]))
+    said, why = await process.communicate()
+    assert (process.returncode, said) == (1, b"")
+    assert b"in use by another running Ordinaut" in why
+    assert await whoami(up) == "agents/admin default"
 
 
 async def test_an_aborted_start_leaves_no_process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

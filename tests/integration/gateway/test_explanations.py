@@ -252,7 +252,8 @@ async def test_a_disabled_trigger_is_named(town: Town) -> None:
     await town.task(schedule={"triggers": [{"event": {"topic": "mail.received", "when": "data.n > 1"}}]})
     async with town.system.database.connection() as connection:
         await connection.execute(
-            "UPDATE event_trigger SET disable_reason = 'CONDITION_OVER_BUDGET', judged_position = 0"
+            "UPDATE event_trigger"
+            " SET disable_reason = 'CONDITION_OVER_BUDGET', judged_position = 0, disable_time = clock_now()"
         )
     for language, expected in (("", "ResumeTask enables it"), ("ro", "este dezactivat")):
         answer = await town.explain(language=language)

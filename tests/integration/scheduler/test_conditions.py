@@ -286,7 +286,9 @@ async def exhausted(conditions: Conditions, rig: Rig) -> UUID:
 async def test_a_trigger_that_uses_up_its_fuel_twenty_times_is_disabled(conditions: Conditions, rig: Rig) -> None:
     costly = await exhausted(conditions, rig)
     async with rig.database.connection() as connection:
-        assert await cursor.disabled_triggers(connection, costly) == [("t0", "CONDITION_OVER_BUDGET")]
+        [disabled] = await cursor.disabled_triggers(connection, costly)
+    assert (disabled.trigger, disabled.reason) == ("t0", "CONDITION_OVER_BUDGET")
+    assert disabled.time is not None
     [told] = await rig.rows("SELECT events FROM outbox WHERE events::text LIKE '%trigger_disabled%'")
     assert '"reason": "CONDITION_OVER_BUDGET"' in told["events"]
     await conditions.publish([1])

@@ -255,6 +255,17 @@ async def test_the_number_of_children_of_a_run_is_limited(family: Family) -> Non
     assert second["code"] == "FAN_OUT_LIMIT"
 
 
+@pytest.mark.parametrize("owner", ["", "agents/alice"])
+async def test_a_step_starts_no_child_over_the_quota_of_live_runs(family: Family, owner: str) -> None:
+    """Its retry does when there is room."""
+    await family.rig.execute("INSERT INTO over_quota VALUES ($1, $2)", PROJECT, owner)
+    refused = await family.do("a", task="report")
+    assert (refused["code"], refused["details"]) == ("TOOL_ERROR", {"reason": "QUOTA_EXCEEDED", "quota": "live_runs"})
+    assert await family.rig.value("SELECT count(*) FROM run_child") == 0
+    await family.rig.execute("DELETE FROM over_quota")
+    assert "run" in await family.do("a", task="report")
+
+
 @pytest.mark.parametrize("by", ["match", "sweep"])
 async def test_a_parent_resumes_with_the_output_of_its_child(family: Family, by: str) -> None:
     """By the event of the end, or by the sweep if the event was missed."""

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any
 
 import orjson
@@ -34,6 +35,9 @@ from tests.unit.engine.pipelines import TOOL_TEXTS
 CHILDREN = frozenset({"orchestrator.run_task", "orchestrator.run_pipeline"})
 STARTED_AT = 1000.0
 NOW_US = 1_800_000_000_000_000
+
+# An engine has a cache as well: a plan does not change while it runs.
+_compiled = lru_cache(maxsize=64)(compile_plan)
 
 
 class CrashedError(Exception):
@@ -178,10 +182,10 @@ class World:
 
     def segment(self) -> Ending:
         """From the journal to an end, a delay or a crash."""
-        plan = compile_plan(
+        plan = _compiled(
             orjson.dumps(self.document),
-            self.tools,
-            self.denied,
+            tuple(self.tools),
+            tuple(self.denied),
             self.retry,
             semantics=self.semantics,
             deadline_ms=self.deadline_ms,

@@ -15,6 +15,10 @@ PHRASES = {
     "RUN_DELETED": "The occurrence due at {instant} became {run}, which has been deleted.",
     "RUN": "Its run: {run} ({state}).",
     "SKIPPED_OVERLAP": "The occurrence due at {instant} did not run, because another run of the task was live.",
+    "BACKPRESSURE": (
+        "The occurrence due at {instant} did not run, because the owner of the task or the project had as many live "
+        "runs as its quota permits."
+    ),
     "COALESCED": "The occurrence due at {instant} was missed and replaced by a later one{successor}.",
     "MISSED": "The occurrence due at {instant} was missed: {reason}.",
     "PAUSED": "The occurrence due at {instant} did not run, because {reason}.",
@@ -41,8 +45,8 @@ OBSTACLES = {
     Hindrance.NO_ENGINE: "the pipeline engine is unavailable",
     Hindrance.BUSY: "it is first in the queue, but all workers are busy",
     Hindrance.BUFFERED_RUN: "it is buffered until {resource} has ended",
-    Hindrance.TRIGGER_DISABLED: "the trigger {resource} is disabled because its condition uses too much CPU time; "
-    "its events are kept until an update of the task or ResumeTask enables it",
     Hindrance.OTHER_SCHEDULE: "the task did not exist yet or had a different schedule",
+    Hindrance.TRIGGER_DISABLED: "trigger {resource} is disabled since {time} (CONDITION_OVER_BUDGET), because its "
+    "condition used too much CPU time; its events are kept until an update of the task or ResumeTask enables it",
 }
 REASONS: dict[str, str] = {}  # translations of reasons in the ledger, which are in English

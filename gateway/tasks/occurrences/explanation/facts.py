@@ -18,7 +18,7 @@ from ordinaut.store.runs import run
 from ordinaut.store.runs.run import RunRecord
 from ordinaut.store.sql import Connection
 from ordinaut.store.tasks import cursor, occurrence, unsettled_range
-from ordinaut.store.tasks.cursor import UpcomingInstant
+from ordinaut.store.tasks.cursor import DisabledTrigger, UpcomingInstant
 from ordinaut.store.tasks.occurrence import OccurrenceRecord
 from ordinaut.store.tasks.task import TaskRecord
 from ordinaut.v1.schedule_pb2 import Schedule
@@ -49,7 +49,7 @@ class Facts:
     place: due_work_claim.QueuePlace | None = None
     around: LocateMomentResponse | None = None
     previous: OccurrenceRecord | None = None
-    disabled_triggers: Sequence[str] = ()
+    disabled_triggers: Sequence[DisabledTrigger] = ()
     health: Mapping[str, str] = field(default_factory=dict)
     workers: int = 0
 
@@ -80,7 +80,7 @@ class FactsReader:
             now = await database_clock.database_now(connection)
             seen = await cursor.upcoming(connection, record.uid)
             facts = Facts(now, time or now, record, to_task(record).schedule, seen)
-            facts.disabled_triggers = [name for name, _ in await cursor.disabled_triggers(connection, record.uid)]
+            facts.disabled_triggers = await cursor.disabled_triggers(connection, record.uid)
             if time is None:
                 await _choose(connection, facts)
             else:

@@ -15,6 +15,10 @@ PHRASES = {
     "RUN_DELETED": "Ocurența programată la {instant} a devenit {run}, care a fost ștearsă.",
     "RUN": "Rularea sa: {run} ({state}).",
     "SKIPPED_OVERLAP": "Ocurența programată la {instant} nu a rulat, pentru că o altă rulare a sarcinii era în curs.",
+    "BACKPRESSURE": (
+        "Ocurența programată la {instant} nu a rulat, pentru că proprietarul sarcinii sau proiectul avea atâtea rulări "
+        "în curs câte permite cota."
+    ),
     "COALESCED": "Ocurența programată la {instant} a fost ratată și înlocuită de una ulterioară{successor}.",
     "MISSED": "Ocurența programată la {instant} a fost ratată: {reason}.",
     "PAUSED": "Ocurența programată la {instant} nu a rulat, pentru că {reason}.",
@@ -41,9 +45,10 @@ OBSTACLES = {
     Hindrance.NO_ENGINE: "motorul de pipeline nu este disponibil",
     Hindrance.BUSY: "este prima în coadă, dar toți executanții sunt ocupați",
     Hindrance.BUFFERED_RUN: "așteaptă până când se încheie {resource}",
-    Hindrance.TRIGGER_DISABLED: "declanșatorul {resource} este dezactivat, fiindcă condiția lui folosește prea mult "
-    "timp de procesor; evenimentele lui se păstrează până când o modificare a sarcinii sau ResumeTask îl activează",
     Hindrance.OTHER_SCHEDULE: "sarcina nu exista încă sau avea alt program",
+    Hindrance.TRIGGER_DISABLED: "declanșatorul {resource} este dezactivat din {time} (CONDITION_OVER_BUDGET), fiindcă "
+    "condiția lui a folosit prea mult timp de procesor; evenimentele lui se păstrează până când o modificare a "
+    "sarcinii sau ResumeTask îl activează",
 }
 REASONS = {
     r"missed ones are not caught up": "ocurențele ratate nu se recuperează",

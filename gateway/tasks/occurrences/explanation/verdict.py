@@ -39,7 +39,7 @@ def verdict(facts: Facts) -> OccurrenceExplanation.Verdict.ValueType:
 
 def obstacles(facts: Facts) -> list[Obstacle]:
     """Returns the reasons why it did not or does not start, most important first; then why events start no run."""
-    disabled = (Obstacle(Kind.TRIGGER_DISABLED, name) for name in facts.disabled_triggers)
+    disabled = (Obstacle(Kind.TRIGGER_DISABLED, each.trigger, each.time) for each in facts.disabled_triggers)
     return [*_of_instant(facts), *disabled]
 
 

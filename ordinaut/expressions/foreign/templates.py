@@ -32,14 +32,14 @@ STRONG = frozenset({"github", "jinja", "erb"})
 """Kinds that are placeholders whatever they contain; the others only around a known name."""
 _SHELL_DEFAULT = re.compile(r"([A-Za-z_]\w*):-([^}]*)")
 _BARE = re.compile(r"\$\.?now|\$[A-Za-z_]\w*")
-_STATEMENT = re.compile(r"\{%-?\s{0,8}\w+(?:(?!%\}).){0,512}%\}", re.DOTALL)
+_STATEMENT = re.compile(r"\{%-?\s{0,8}\w+(?:(?!%\}|\{%).){0,512}%\}", re.DOTALL)
 _CONDITIONAL = re.compile(
-    r"\{%-?\s{0,8}if\s+(?P<condition>(?:(?!%\}).){1,512}?)\s{0,8}-?%\}(?P<yes>(?:(?!\{%).){0,2000})"
+    r"\{%-?\s{0,8}if\s+(?P<condition>(?:(?!%\}|\{%).){1,512}?)\s{0,8}-?%\}(?P<yes>(?:(?!\{%).){0,2000})"
     r"(?:\{%-?\s{0,8}else\s{0,8}-?%\}(?P<no>(?:(?!\{%).){0,2000}))?\{%-?\s{0,8}endif\s{0,8}-?%\}",
     re.DOTALL,
 )
 _LOOP = re.compile(
-    r"\{%-?\s{0,8}for\s+(?P<name>\w{1,63})\s+in\s+(?P<items>(?:(?!%\}).){1,512}?)\s{0,8}-?%\}"
+    r"\{%-?\s{0,8}for\s+(?P<name>\w{1,63})\s+in\s+(?P<items>(?:(?!%\}|\{%).){1,512}?)\s{0,8}-?%\}"
     r"(?P<body>(?:(?!\{%).){0,2000})\{%-?\s{0,8}endfor\s{0,8}-?%\}",
     re.DOTALL,
 )
@@ -82,12 +82,13 @@ class Rewritten:
 def placeholders(text: str) -> Iterator[Found]:
     """The placeholders of every language in a text, in order; `$${` is not one.
 
-    Linear in the length of the text: a placeholder has at most 1024 characters.
+    Linear in the length of the text: a placeholder has at most 1024 characters, and after many that do not end, the
+    next closing braces end one.
     """
-    place = 0
+    place, budget = 0, _Budget()
     while (match := _OPENING.search(text, place)) is not None:
         kind = next(name for name in _KINDS if match[name])
-        placeholder = None if kind == "escape" else _found(text, kind, match)
+        placeholder = None if kind == "escape" else _found(text, kind, match, budget)
         place = match.end() if placeholder is None else placeholder.end
         if placeholder is not None:
             yield placeholder
@@ -96,7 +97,14 @@ def placeholders(text: str) -> Iterator[Found]:
 _KINDS = ("escape", "github", "jinja", "own", "erb", "ruby", "shell", "brace", "path")
 
 
-def _found(text: str, kind: str, match: re.Match[str]) -> Found | None:
+@dataclass(slots=True)
+class _Budget:
+    """How many braces and quotes may still be looked at for placeholders that do not end."""
+
+    marks: int = 50_000
+
+
+def _found(text: str, kind: str, match: re.Match[str], budget: _Budget) -> Found | None:
     """The placeholder that begins with a match; None if it does not end."""
     if kind in {"shell", "brace", "path"}:
         return Found(kind, match[f"in_{kind}"].strip(), match.start(), match.end())
@@ -104,24 +112,31 @@ def _found(text: str, kind: str, match: re.Match[str]) -> Found | None:
     if kind == "erb":
         end = text.find("%>", match.end(), limit)
         return None if end < 0 else Found(kind, text[match.end() : end].rstrip("-").strip(), match.start(), end + 2)
-    end = _end(text, match.end(), limit, _CLOSING[kind])
+    end = _end(text, match.end(), limit, _CLOSING[kind], budget)
     if end < 0:
         return None
     after = end + len(_CLOSING[kind]) + (match.group().startswith("{{{") and text[end + 2 : end + 3] == "}")
     return Found(kind, text[match.end() : end].strip("-~").strip(), match.start(), after)
 
 
-def _end(text: str, start: int, limit: int, closing: str) -> int:
+def _end(text: str, start: int, limit: int, closing: str, budget: _Budget) -> int:
     """The place of the closing braces outside of quotes and of inner braces; -1 without them."""
+    first = text.find(closing, start, limit)
+    if first < 0 or budget.marks <= 0:
+        return first
     depth, place, open_quotes = 0, start, set[str]()
     while (match := _MARK.search(text, place, limit)) is not None:
         mark, place = match.group(), match.end()
+        budget.marks -= 1
         if mark == "{":
             depth += 1
         elif mark == "}" and depth:
             depth -= 1
         elif mark == "}":
-            return match.start() if text.startswith(closing, match.start()) else -1
+            if not text.startswith(closing, match.start()):
+                return -1
+            budget.marks += text.count("{", start, place) + 1
+            return match.start()
         elif mark not in open_quotes:
             end = _quote_end(text, place, limit, mark)
             if end < 0:
@@ -160,11 +175,13 @@ def foreign_template(text: str, scope: Scope) -> Rewritten | None:
     ('It is ${steps.w.temp}', None)
     """
     if not any(mark in text for mark in "{$%"):
-        return None
+        return _concatenation(text.strip(), scope)
+    seen = set[tuple[str, str]]()
     for placeholder in placeholders(text):
         if placeholder.kind in STRONG:
             return rewrite_text(text, scope)
-        if placeholder.kind != "own":
+        if placeholder.kind != "own" and (placeholder.kind, placeholder.expression) not in seen:
+            seen.add((placeholder.kind, placeholder.expression))
             result = _translated(placeholder, scope)
             if result is not None and result.certain and result.text.startswith("steps."):
                 return rewrite_text(text, scope)
@@ -279,7 +296,7 @@ def _whole_path(text: str, scope: Scope) -> Rewritten:
         return Rewritten("${now}")
     if words.startswith("$") and words[1:] in scope.params:
         return Rewritten("${params." + words[1:] + "}", certain=False)
-    if _JOINED.search(words) and (joined := _concatenation(words, scope)) is not None:
+    if (joined := _concatenation(words, scope)) is not None:
         return joined
     if not re.fullmatch(r"[A-Za-z_][\w-]*(?:\.[A-Za-z_][\w-]*|\[\d+\])+", words):
         return Rewritten(text)
@@ -291,6 +308,8 @@ def _whole_path(text: str, scope: Scope) -> Rewritten:
 
 def _concatenation(text: str, scope: Scope) -> Rewritten | None:
     """A text that is as a whole an expression which joins texts with known values: `'It is ' + steps.w.temp`."""
+    if len(text) > LONGEST or _JOINED.search(text) is None:
+        return None
     try:
         node = parse(text, scope.dashed or ())
     except ForeignError:

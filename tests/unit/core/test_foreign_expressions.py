@@ -1,10 +1,18 @@
 """Expressions and templates of other languages, and what they are here."""
 
+from time import process_time
+
 import pytest
 
 from ordinaut.expressions.foreign.lexer import ForeignError
 from ordinaut.expressions.foreign.scope import Scope
-from ordinaut.expressions.foreign.templates import is_native, looks_foreign, rewrite_condition, rewrite_text
+from ordinaut.expressions.foreign.templates import (
+    foreign_template,
+    is_native,
+    looks_foreign,
+    rewrite_condition,
+    rewrite_text,
+)
 from ordinaut.expressions.foreign.translate import translate
 
 SCOPE = Scope(
@@ -166,3 +174,42 @@ def test_what_is_valid_here_is_native() -> None:
     assert is_native("steps.w.days[?t > params.limit].t", SCOPE)
     assert not is_native("w.temp", SCOPE)
     assert not looks_foreign("${params.city} {x}")
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("'It is ' + steps.w.temp", "${join('', ['It is ', to_string(steps.w.temp)])}"),
+        ("steps.w.temp ~ ' C'", "${join('', [to_string(steps.w.temp), ' C'])}"),
+        ("concat('a', steps.w.temp)", "${join('', ['a', to_string(steps.w.temp)])}"),
+    ],
+)
+def test_a_text_that_is_an_expression_as_a_whole_is_not_sent_as_it_is(text: str, expected: str) -> None:
+    for rewritten in (rewrite_text(text, SCOPE), foreign_template(text, SCOPE)):
+        assert rewritten is not None
+        assert (rewritten.text, rewritten.certain) == (expected, False)
+
+
+@pytest.mark.parametrize(
+    "text", ["'a' + 'b'", "Look at steps.w.temp + 'x'", "steps.unknown.temp + 'x'", "It's 'steps.w.temp' + more"]
+)
+def test_prose_stays_as_it_is(text: str) -> None:
+    assert foreign_template(text, SCOPE) is None
+    assert rewrite_text(text, SCOPE).text == text
+
+
+HOSTILE = ["{{", "{{ a ", "{{'", "{%", "{% if ", "${", "%{", "<%= ", "{a}", "{{" * 500 + "}}", "{{" * 300 + "'}}"]
+
+
+@pytest.mark.parametrize("part", HOSTILE)
+def test_the_time_is_linear_in_the_length_of_the_text(part: str) -> None:
+    text = part * (90_000 // len(part))
+    before = process_time()
+    foreign_template(text, SCOPE)
+    assert process_time() - before < 1  # 0.2 s; 2 s to 7 s when the time grew with the length of a placeholder
+
+
+def test_many_placeholders_are_all_rewritten() -> None:
+    text = "{{ steps.w.temp }} it's { fine } " * 2000
+    rewritten = rewrite_text(text, SCOPE)
+    assert (rewritten.text, rewritten.problems) == (text.replace("{{ steps.w.temp }}", "${steps.w.temp}"), ())

@@ -108,6 +108,8 @@ OPERATORS: dict[str, dict[str, Any]] = {
     "DeleteProject": {"name": "projects/default"},
 }
 EXAMPLES = PRIVATE | OWNED | SHARED | OPEN | ADMINS | OPERATORS
+ENDLESS = {"WatchEvents": 0.5, "CallTool": 3.0}
+"""Calls that are accepted and then wait, for an event or for a worker, and after how many seconds they are ended."""
 REFUSED = {"UNAUTHENTICATED", "PERMISSION_DENIED", "NOT_FOUND"}
 
 
@@ -131,8 +133,8 @@ class Matrix:
         request = GetMessageClass(method.input_type)()
         ParseDict({key: self._names.get(str(value), value) for key, value in fields.items()}, request)
         service = getattr(caller, STUB_OF[method.containing_service.name])
-        endless = name == "WatchEvents"
-        started = getattr(service, name)(request, **({"timeout": 0.5} if endless else {}))
+        endless = name in ENDLESS
+        started = getattr(service, name)(request, **({"timeout": ENDLESS[name]} if endless else {}))
         try:
             if method.server_streaming:
                 await anext(aiter(started))

@@ -302,7 +302,7 @@ async def test_unauthenticated_requests(rest: RestSystem, shown: tuple[str, ...]
 async def test_only_the_guessing_address_is_throttled(rest: RestSystem) -> None:
     """429 for the address that shows too many bad tokens; every other caller of the same face still gets 401."""
     headers = {"authorization": f"Bearer {TOKEN}"}
-    connector = aiohttp.TCPConnector(local_addr=("127.0.0.2", 0), limit=8)
+    connector = aiohttp.TCPConnector(local_addr=("127.0.0.2", 0), limit=100)
     async with aiohttp.ClientSession(connector=connector, headers=headers) as guesser:
 
         async def guess() -> tuple[int, str]:

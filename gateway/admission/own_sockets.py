@@ -10,7 +10,7 @@ DESCRIPTORS = Path("/proc/self/fd")
 
 
 def own_sockets() -> Iterator[socket.socket]:
-    """Yields a duplicate of each, to be closed by the caller; nothing where there is no /proc."""
+    """Yields a duplicate of each, to be closed by the caller; nothing on systems without /proc."""
     if not DESCRIPTORS.is_dir():
         return
     for entry in DESCRIPTORS.iterdir():

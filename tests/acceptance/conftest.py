@@ -16,7 +16,7 @@ NUMBERS = itertools.count(1)
 
 @pytest_asyncio.fixture(scope="package", loop_scope="session")
 async def shared_system(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[SystemUnderTest]:
-    """`ordinaut up`, shared by many files: tests take names of their own and kill nothing."""
+    """`ordinaut up`, shared by many files: tests use different names and kill nothing."""
     async with SystemUnderTest(tmp_path_factory.mktemp("shared") / "data") as system:
         yield system
 

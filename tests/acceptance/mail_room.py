@@ -1,4 +1,4 @@
-"""A tool that must not be called twice, as a process of its own: `python -m tests.acceptance.mail_room PORT LOG`.
+"""A tool that must not be called twice, as a separate process: `python -m tests.acceptance.mail_room PORT LOG`.
 
 `POST /send {fault}`: to act is to append `sent KEY` to the log. The first time that a key is sent, the fault `die` then
 ends the process without an answer, and `hang` gives none. `POST /find {key}` tells whether a key was sent, and notes

@@ -1,4 +1,4 @@
-"""A tool that keeps a log of its own: the third witness beside the database and the processes."""
+"""A tool that keeps a log: the third witness beside the database and the processes."""
 
 import asyncio
 from collections import defaultdict

@@ -47,7 +47,7 @@ AGENTS_OF_TOKENS: dict[tuple[str, ...] | str, tuple[str, ...] | str] = {
     RETRIER: (*RETRIER, "state:read:private"),
     CATCHER: (*CATCHER, "tasks:run", "state:read:private"),
 }
-"""What the agent has whose token has only these scopes."""
+"""The scopes of the agent of a token that has only these."""
 AUDITOR = ("audit:read", "system:read")
 FOREIGN = "the admin of another project"
 ADMIN = "the admin of the project"
@@ -73,15 +73,15 @@ FAR = "2099-01-01T00:00:00Z"
 class Attempt:
     """A call with a token of these scopes, or of this caller, and how it must end: reason, or end of its run."""
 
-    who: tuple[str, ...] | str
+    holder: tuple[str, ...] | str
     title: str
     method: str
     answer: str
     fields: dict[str, Any] = field(default_factory=dict)
 
 
-def attempt(who: tuple[str, ...] | str, title: str, method: str, answer: str, **fields: Any) -> Attempt:
-    return Attempt(who, title, method, answer, fields)
+def attempt(holder: tuple[str, ...] | str, title: str, method: str, answer: str, **fields: Any) -> Attempt:
+    return Attempt(holder, title, method, answer, fields)
 
 
 def a_run(title: str, answer: str, pipeline: dict[str, Any], name: str) -> Attempt:
@@ -98,7 +98,7 @@ ATTEMPTS = (
             agent={"name": "agents/ME", "scopes": ["admin"]}),
     attempt(MINTER, "grant itself admin with the mask *", "UpdateAgent", "MISSING_SCOPE",
             agent={"name": "agents/ME", "scopes": ["admin"]}, update_mask="*"),
-    attempt(MINTER, "raise the urgency of its own runs", "UpdateAgent", "PRIORITY_NOT_ALLOWED",
+    attempt(MINTER, "raise the urgency of its runs", "UpdateAgent", "PRIORITY_NOT_ALLOWED",
             agent={"name": "agents/ME", "min_priority": 1}, update_mask="minPriority"),
     attempt(MINTER, "narrow the admin", "UpdateAgent", "MISSING_SCOPE",
             agent={"name": "agents/admin", "scopes": ["runs:write"]}, update_mask="scopes"),
@@ -122,13 +122,13 @@ ATTEMPTS = (
             agent={"name": "agents/owner", "scopes": ["runs:read"]}),
     attempt(MINTER, "a token of its agent without scopes, which gets all that an admin gives to the agent later",
             "CreateAgentToken", "FIELD_INVALID", parent="agents/empty"),
-    attempt(MINTER, "rotate a token whose scopes its agent has lost, which would have all that it gets later",
+    attempt(MINTER, "rotate a token after its agent has lost the scopes, which would have all that it gets later",
             "RotateAgentToken", "FIELD_INVALID", name="EMPTY_TOKEN"),
     attempt(NARROW_MINTER, "create a token with a scope that only its agent has", "CreateAgentToken", "MISSING_SCOPE",
             parent="agents/ME", agent_token={"scopes": ["runs:write"]}),
     attempt(NARROW_MINTER, "create an agent with such a scope", "CreateAgent", "MISSING_SCOPE", agent_id="x",
             agent={"scopes": ["runs:write"]}),
-    attempt(NARROW_MINTER, "rotate the wider token of its own agent", "RotateAgentToken", "MISSING_SCOPE",
+    attempt(NARROW_MINTER, "rotate the wider token of its agent", "RotateAgentToken", "MISSING_SCOPE",
             name="MY_WIDE_TOKEN"),
     attempt(GLOB_MINTER, "create an agent outside its glob", "CreateAgent", "MISSING_SCOPE", agent_id="evil",
             agent={"scopes": ["runs:write"]}),
@@ -244,8 +244,8 @@ ATTEMPTS = (
             filter='data.amount = 5'),
     attempt(APPROVER, "answer an approval of others", "AnswerApproval", "RESOURCE_NOT_FOUND", name="APPROVAL",
             choice="approve"),
-    attempt("the agent whose run asks", "approve its own step", "AnswerApproval", "SELF_APPROVAL", name="APPROVAL",
-            choice="approve"),
+    attempt("the owner of the run that asks", "approve its own step", "AnswerApproval", "SELF_APPROVAL",
+            name="APPROVAL", choice="approve"),
     attempt("its assignee", "a choice that was not offered", "AnswerApproval", "FIELD_INVALID", name="APPROVAL",
             choice="pay_more"),
     attempt("its assignee", "another subject than it was shown", "AnswerApproval", "SUBJECT_MISMATCH", name="APPROVAL",
@@ -342,7 +342,7 @@ class Attack:
         self._callers = {
             ADMIN: (admin, "admin"),
             FOREIGN: (await self.system.project("other"), "admin"),
-            "the agent whose run asks": (owner, "owner"),
+            "the owner of the run that asks": (owner, "owner"),
             "its assignee": (boss, "boss"),
         }
         reading = one("orchestrator.get_state", namespace="private", key="k")
@@ -392,22 +392,22 @@ class Attack:
             "MY_TOKEN": _token_name(agent, minter),
         }
 
-    async def caller(self, who: tuple[str, ...] | str) -> tuple[Caller, str]:
+    async def caller(self, holder: tuple[str, ...] | str) -> tuple[Caller, str]:
         """The caller and its agent, which may have more scopes than its token."""
-        if who not in self._callers:
+        if holder not in self._callers:
             agent = f"a{len(self._callers)}"
-            caller = await self.system.agent(agent, *(AGENTS_OF_TOKENS.get(who, who)))
-            if who in AGENTS_OF_TOKENS:
-                self._wide[who] = caller
+            caller = await self.system.agent(agent, *(AGENTS_OF_TOKENS.get(holder, holder)))
+            if holder in AGENTS_OF_TOKENS:
+                self._wide[holder] = caller
                 self._names["MY_WIDE_TOKEN"] = _token_name(agent, caller)
-                fields = {"parent": f"agents/{agent}", "agent_token": {"scopes": list(who)}}
+                fields = {"parent": f"agents/{agent}", "agent_token": {"scopes": list(holder)}}
                 caller = self.system.caller((await call(self.system.admin, "CreateAgentToken", fields)).secret)
-            self._callers[who] = caller, agent
-        return self._callers[who]
+            self._callers[holder] = caller, agent
+        return self._callers[holder]
 
     async def answer(self, attempt: Attempt) -> str:
         """How the attempt ends."""
-        caller, agent = await self.caller(attempt.who)
+        caller, agent = await self.caller(attempt.holder)
         fields = self._filled(attempt.fields, agent)
         try:
             answered = await call(caller, attempt.method, fields)
@@ -511,9 +511,9 @@ def tables() -> tuple[str, str, str]:
     """The rows of the tables of the page: calls, requests over HTTP, metadata."""
     calls, requests = [], []
     for each in ATTEMPTS:
-        who = each.who if isinstance(each.who, str) else " ".join(f"`{scope}`" for scope in each.who)
+        holder = each.holder if isinstance(each.holder, str) else " ".join(f"`{scope}`" for scope in each.holder)
         answer = each.answer if " " in each.answer or each.answer.islower() else f"`{each.answer}`"
-        calls.append(f"| {who} | {each.title} | `{each.method}` | {answer} |")
+        calls.append(f"| {holder} | {each.title} | `{each.method}` | {answer} |")
     for title, verb, path, _body, _headers, status in HTTP_ATTEMPTS:
         requests.append(f"| {title} | `{verb} {path}` | {status} |")
     metadata = [f"| {title} | `{code}` |" for title, _metadata, code in METADATA_ATTEMPTS]

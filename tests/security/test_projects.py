@@ -169,7 +169,7 @@ async def test_the_reserved_project_is_none(system: GatewaySystem, name: str) ->
 
 
 async def test_only_operators_manage_projects_and_they_do_nothing_else(system: GatewaySystem) -> None:
-    """An admin of a project is none; a token of the reserved project cannot change the tools of all projects."""
+    """A token of the reserved project cannot change the tools of all projects."""
     operator = await system.operator()
     for method in METHODS:
         scope = method.GetOptions().Extensions[scope_option]

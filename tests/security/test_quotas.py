@@ -236,7 +236,7 @@ def urgent(priority: int) -> Any:
 
 
 async def test_an_agent_may_not_be_more_urgent_than_its_limit(system: GatewaySystem) -> None:
-    """In a task, also a scheduled one, in a run, and in a backfill; an admin's call for its task is no exception."""
+    """In a task, also a scheduled one, in a run, and in a backfill; an admin's call for its task is limited as well."""
     agent = await system.agent("worker", *MIN)
     await agent.tasks.CreateTask(CreateTaskRequest(task=urgent(3), task_id="one"))
     for caller in (agent, system.admin):

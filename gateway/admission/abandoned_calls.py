@@ -20,6 +20,8 @@ log = get_logger()
 CALLS_MAX = 200
 WINDOW_SECONDS = 10.0
 STRICT_SECONDS = 60.0
+LATER_SECONDS = 0.1
+"""A timer of the loop may run a millisecond early; then nothing would end the filter."""
 PEERS_MAX = 1_000
 DISCARDED_BYTES = 1024 * 1024
 
@@ -62,14 +64,14 @@ class AbandonedCalls:
         self._strict_until[address] = now + STRICT_SECONDS
         self._strict_until.move_to_end(address)
         self._slow_down()
-        asyncio.get_running_loop().call_later(STRICT_SECONDS, self._slow_down)
+        asyncio.get_running_loop().call_later(STRICT_SECONDS + LATER_SECONDS, self._slow_down)
 
     def _slow_down(self) -> None:
         """Slows down the addresses that are treated strictly now."""
-        now = time.monotonic()
-        addresses = [address for address, until in self._strict_until.items() if until > now]
         if self.port is None:
             return
+        now = time.monotonic()
+        addresses = [address for address, until in self._strict_until.items() if until > now]
         try:
             slow_down(self.port, addresses)
         except OSError as failure:

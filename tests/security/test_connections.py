@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 import pytest
 import pytest_asyncio
 
-from gateway.admission import slow_connects
+from gateway.admission import abandoned_calls, slow_connects
 from ordinaut.v1.task_service_pb2 import ListTasksRequest
 from tests.integration.support.gateway_system import GatewaySystem, gateway_system
 from tests.patience import PATIENCE
@@ -88,3 +88,18 @@ async def test_only_new_connections_of_an_address_are_slowed_down(
         with connection(source):
             pass
     assert slow_connects.slow_down(port, [source]) == 0, "nothing listens there any more"
+
+
+async def test_an_address_connects_fast_again_after_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(slow_connects, "PASSED_SHARE", 0)
+    monkeypatch.setattr(abandoned_calls, "STRICT_SECONDS", 1.0)
+    calls = abandoned_calls.AbandonedCalls()
+    server = await asyncio.start_server(lambda _reader, writer: writer.close(), "127.0.0.1", 0)
+    async with server:
+        calls.port = server.sockets[0].getsockname()[1]
+        for _ in range(abandoned_calls.CALLS_MAX):
+            calls.note("ipv4:127.0.0.2:1")
+        assert not await connects(calls.port, "127.0.0.2")
+        async with asyncio.timeout(PATIENCE):
+            while not await connects(calls.port, "127.0.0.2"):
+                continue

@@ -6,6 +6,7 @@ each of its runs. External consumers may read the stream with their own consumer
 """
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -45,8 +46,9 @@ class EventStream:
         self._append = self._redis.register_script(APPEND)
 
     async def close(self) -> None:
-        """Closes the connection."""
-        await self._redis.aclose()
+        """Closes the connection; one that was reset needs no closing."""
+        with suppress(*STREAM_FAILURES):
+            await self._redis.aclose()
 
     async def newest(self) -> int:
         """The position of the newest entry; 0 if the stream is empty.
